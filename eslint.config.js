@@ -1,0 +1,90 @@
+import { builtinModules } from 'node:module';
+import tseslint from 'typescript-eslint';
+import importX from 'eslint-plugin-import-x';
+
+/** The floors of lib/, lowest first; a file may import from its own and those below it. What stands side by side shares a floor. */
+const floors = [
+  ['errors', 'diagnostics', 'unless-aborted'],
+  ['validation'],
+  ['ssh'],
+  ['pool'],
+  ['fleet'],
+  ['options', 'dialer'],
+  ['tunnel-dialer', 'http', 'testing'],
+];
+
+/** Packages that only some of lib/ may know. */
+const confined = { ssh2: ['ssh', 'testing'], 'generic-pool': ['pool'] };
+
+/** Neighbours on one floor do not know each other either. */
+const forbiddenTo = (name) => {
+  const level = floors.findIndex((floor) => floor.includes(name));
+  return floors
+    .slice(level)
+    .flat()
+    .filter((other) => other !== name);
+};
+
+const restrictions = (name) => {
+  const patterns = forbiddenTo(name).map((other) => ({
+    regex: `^\\.\\.?/(.*/)?${other}(/|\\.js$)`,
+    message: `imports point downwards only: ${name} does not lie above ${other}`,
+  }));
+  const packages = Object.entries(confined)
+    .filter(([, allowed]) => !allowed.includes(name))
+    .map(([dependency, allowed]) => ({
+      regex: `^${dependency}(/|$)`,
+      message: `${dependency} is imported only under lib/${allowed.join('/ and lib/')}/`,
+    }));
+  return {
+    files: [`lib/${name}/**/*.ts`, `lib/${name}.ts`],
+    rules: { 'no-restricted-imports': ['error', { patterns: [...patterns, ...packages] }] },
+  };
+};
+
+export default tseslint.config(
+  { ignores: ['dist', 'docs', 'coverage'] },
+  {
+    files: ['**/*.ts'],
+    extends: [...tseslint.configs.strictTypeChecked, ...tseslint.configs.stylisticTypeChecked],
+    plugins: { 'import-x': importX },
+    languageOptions: {
+      parserOptions: { project: ['test/tsconfig.json'], tsconfigRootDir: import.meta.dirname },
+    },
+    settings: {
+      'import-x/resolver-next': [
+        importX.createNodeResolver({ extensions: ['.ts', '.js'], extensionAlias: { '.js': ['.ts', '.js'] } }),
+      ],
+      'import-x/parsers': { '@typescript-eslint/parser': ['.ts'] },
+      'import-x/core-modules': builtinModules,
+    },
+    rules: {
+      'import-x/no-cycle': 'error',
+      'import-x/no-default-export': 'error',
+      '@typescript-eslint/consistent-type-imports': 'error',
+      '@typescript-eslint/no-confusing-void-expression': [
+        'error',
+        { ignoreArrowShorthand: true, ignoreVoidOperator: true },
+      ],
+      '@typescript-eslint/restrict-template-expressions': [
+        'error',
+        { allowNumber: true, allowBoolean: true },
+      ],
+      '@typescript-eslint/switch-exhaustiveness-check': 'error',
+      '@typescript-eslint/prefer-promise-reject-errors': ['error', { allowThrowingUnknown: true }],
+      '@typescript-eslint/only-throw-error': ['error', { allowThrowingUnknown: true }],
+      'no-restricted-syntax': [
+        'error',
+        { selector: 'TSEnumDeclaration', message: 'use a union of literals' },
+      ],
+    },
+  },
+  ...floors.flat().map(restrictions),
+  {
+    files: ['test/**/*.ts'],
+    rules: {
+      '@typescript-eslint/no-unused-expressions': 'off',
+      '@typescript-eslint/no-non-null-assertion': 'off',
+    },
+  },
+);
