@@ -1,0 +1,54 @@
+import { readFileSync } from 'node:fs';
+import { InvalidOptionError } from '../../errors.js';
+import { describeKind, describeValue } from '../../validation.js';
+import type { HostKeyVerifier } from './verifier.js';
+import { KnownHostsFile, parseKnownHostsLine } from './known-hosts-file.js';
+
+const OPTION = 'knownHosts(pathOrText)';
+
+function isText(pathOrText: string): boolean {
+  return pathOrText.includes('\n') || ['key', 'revoked'].includes(parseKnownHostsLine(pathOrText).kind);
+}
+
+function read(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (cause) {
+    const tilde = path.startsWith('~')
+      ? '; a leading ~ means nothing outside of a shell: use os.homedir()'
+      : '';
+    throw new InvalidOptionError(
+      OPTION,
+      `cannot read ${describeValue(path)} (${(cause as NodeJS.ErrnoException).code ?? 'unreadable'}): ` +
+        `give the path of a known_hosts file that this process may read, or the text of one${tilde}`,
+      { cause },
+    );
+  }
+}
+
+/**
+ * A verifier that accepts the host keys listed in a known_hosts file as OpenSSH writes it: plain, hashed and
+ * comma-separated names, `[host]:port`, wildcards, negation, several keys per host, `@revoked`.
+ * `@cert-authority` lines and broken lines are skipped, which `DEBUG=tunnel-dialer:host-keys` shows. Any of
+ * the node's names may be the one that is listed.
+ *
+ * @param pathOrText - path of the file, or its text: what holds a line break or is a line of known_hosts.
+ *   Read once, here.
+ * @throws {@link InvalidOptionError} `ERR_TUNNEL_INVALID_OPTION` if the file cannot be read or has no line
+ *   that can be used
+ */
+export function knownHosts(pathOrText: string): HostKeyVerifier {
+  if (typeof (pathOrText as unknown) !== 'string' || pathOrText.trim() === '') {
+    const got = typeof (pathOrText as unknown) === 'string' ? 'an empty string' : describeKind(pathOrText);
+    throw new InvalidOptionError(OPTION, `must be the path or the text of a known_hosts file, got ${got}`);
+  }
+  const path = isText(pathOrText) ? undefined : pathOrText;
+  const file = new KnownHostsFile(path === undefined ? pathOrText : read(path), path);
+  if (file.isUsable) return file;
+  const where = path === undefined ? '' : ` in ${describeValue(path)}`;
+  throw new InvalidOptionError(
+    OPTION,
+    `has no usable line${where}: a line reads "name ssh-ed25519 AAAA…"; ` +
+      'DEBUG=tunnel-dialer:host-keys names the lines that were skipped',
+  );
+}
