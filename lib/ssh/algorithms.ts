@@ -1,0 +1,60 @@
+import type { Algorithms } from 'ssh2';
+
+/*
+ * What is offered to a node, best first. Nothing of SHA-1; no group exchange and no group above 16, whose arithmetic blocks the event
+ * loop for up to 1.5 s (mscdex/ssh2#1386). ssh2 adds strict key exchange (kex-strict-c-v00@openssh.com) and ext-info-c by itself.
+ */
+
+const KEY_EXCHANGE = [
+  'curve25519-sha256',
+  'curve25519-sha256@libssh.org',
+  'ecdh-sha2-nistp256',
+  'ecdh-sha2-nistp384',
+  'ecdh-sha2-nistp521',
+  'diffie-hellman-group14-sha256',
+  'diffie-hellman-group16-sha512',
+] as const;
+
+const CIPHERS = [
+  'aes128-gcm@openssh.com',
+  'aes256-gcm@openssh.com',
+  'chacha20-poly1305@openssh.com',
+  'aes128-ctr',
+  'aes192-ctr',
+  'aes256-ctr',
+] as const;
+
+const MACS = [
+  'hmac-sha2-256-etm@openssh.com',
+  'hmac-sha2-512-etm@openssh.com',
+  'hmac-sha2-256',
+  'hmac-sha2-512',
+] as const;
+
+/** Signature algorithms of host keys. `rsa-sha2-*` are signatures made with keys of type `ssh-rsa` (RFC 8332). */
+const RSA_SIGNATURES = ['rsa-sha2-512', 'rsa-sha2-256'] as const;
+const HOST_KEYS = [
+  'ssh-ed25519',
+  'ecdsa-sha2-nistp256',
+  'ecdsa-sha2-nistp384',
+  'ecdsa-sha2-nistp521',
+  ...RSA_SIGNATURES,
+] as const;
+
+type HostKeyAlgorithm = (typeof HOST_KEYS)[number];
+
+const SUPPORTED: ReadonlySet<string> = new Set(HOST_KEYS);
+
+/** The offer for one connection; `hostKeyTypes` narrows it to what the verifier knows of the host, in its order. */
+export function algorithmsFor(hostKeyTypes: readonly string[] | undefined): Algorithms {
+  const wanted = hostKeyTypes?.flatMap((type) => (type === 'ssh-rsa' ? RSA_SIGNATURES : [type])) ?? HOST_KEYS;
+  const known = [...new Set(wanted)].filter((type): type is HostKeyAlgorithm => SUPPORTED.has(type));
+  return {
+    kex: [...KEY_EXCHANGE],
+    cipher: [...CIPHERS],
+    hmac: [...MACS],
+    // A host known by none of these types is offered all of them, so that the verifier can say what is wrong.
+    serverHostKey: known.length > 0 ? known : [...HOST_KEYS],
+    compress: ['none'],
+  };
+}

@@ -1,0 +1,143 @@
+import type { Place } from './channel-roster.js';
+import type { RawChannel } from './ssh2-internals.js';
+import type { WriteGate } from './write-gate.js';
+
+/** What a channel puts on the connection in one turn, so that a long write does not keep its siblings waiting. */
+const TURN_BYTES = 64 * 1024;
+
+/**
+ * Added to the window that the peer was told of. ssh2 drops data without a word when the window is exactly used up, and lets it go below
+ * zero otherwise (mscdex/ssh2#1505); with a byte that no honest peer can use, both are noticed here.
+ */
+const HIDDEN_WINDOW_BYTES = 1;
+
+/** Receives what happens on a channel. It is called from within ssh2's packet parser: user code it runs has to be isolated. */
+export interface ChannelListener {
+  /** Data has arrived; `false` stops the peer, once its window is used up, until `Channel.resume`. */
+  onData(chunk: Buffer): boolean;
+  /** The endpoint has ended its side: CHANNEL_EOF. */
+  onEnd(): void;
+  /** The peer has closed the channel, or its connection is gone; nothing will arrive or leave any more. */
+  onClosed(): void;
+}
+
+/** What a channel needs from its connection. */
+export interface ChannelOwner extends Place {
+  readonly gate: WriteGate;
+  /** The peer has broken the protocol; the connection cannot be trusted any more. */
+  violated(problem: string): void;
+}
+
+/**
+ * `open` → `half-closed` (the peer has sent EOF) → `closed`. Our own CLOSE makes it `closing`, in which everything but the peer's CLOSE is dropped.
+ *
+ *     open ──EOF──▶ half-closed ──CLOSE──▶ closed
+ *      │ └─────────────CLOSE────────────────▲
+ *      └──close()──▶ closing ───CLOSE───────┘
+ */
+type ChannelState =
+  | { readonly name: 'open'; readonly listener: ChannelListener }
+  | { readonly name: 'half-closed'; readonly listener: ChannelListener }
+  | { readonly name: 'closing' }
+  | { readonly name: 'closed' };
+
+/** One direct-tcpip channel (RFC 4254 §7.2): packets in and out, without the stream that ssh2 puts around them. */
+export class Channel {
+  readonly #raw: RawChannel;
+  readonly #owner: ChannelOwner;
+  #state: ChannelState;
+  #turn: (() => void) | undefined;
+
+  constructor(raw: RawChannel, owner: ChannelOwner, listener: ChannelListener) {
+    this.#raw = raw;
+    this.#owner = owner;
+    this.#state = { name: 'open', listener };
+    raw.incoming.window += HIDDEN_WINDOW_BYTES;
+    raw.push = (chunk) => this.#receive(chunk);
+    raw.stderr.push = () => true;
+  }
+
+  /** Lets the peer send again after `onData` has returned `false`. */
+  resume(): void {
+    if (this.#state.name === 'open') this.#raw._read();
+  }
+
+  /** Sends a chunk as the gate and the peer's window allow. `done` is not called when the channel closes before. */
+  write(chunk: Buffer, done: () => void): void {
+    let offset = 0;
+    const takeTurn = (): void => {
+      this.#turn = undefined;
+      if (this.#raw.outgoing.state !== 'open') return;
+      const slice = chunk.length <= TURN_BYTES ? chunk : chunk.subarray(offset, offset + TURN_BYTES);
+      offset += slice.length;
+      this.#raw._write(slice, 'buffer', offset < chunk.length ? queue : done);
+    };
+    const queue = (): void => {
+      this.#turn = takeTurn;
+      this.#owner.gate.pass(takeTurn);
+    };
+    queue();
+  }
+
+  /** Tells the peer that no more data will come. */
+  end(): void {
+    this.#raw.eof();
+  }
+
+  /** Tells whether anybody would miss the channel. */
+  setIdle(idle: boolean): void {
+    this.#owner.setIdle(idle);
+  }
+
+  /** Closes the channel in both directions. What is on its way is dropped. */
+  close(): void {
+    if (this.#state.name === 'closing' || this.#state.name === 'closed') return;
+    this.#state = { name: 'closing' };
+    this.#cancelTurn();
+    // Keeps ssh2 from sending WINDOW_ADJUST after CLOSE, which peers may take for a protocol error (mscdex/ssh2#1483).
+    this.#raw.incoming.window = Number.MAX_SAFE_INTEGER;
+    this.#raw.close();
+    this.#owner.abandoned();
+  }
+
+  /** The connection is gone. */
+  lost(): void {
+    this.#finish();
+  }
+
+  #receive(chunk: Buffer | null): boolean {
+    if (chunk === null) {
+      if (this.#raw.incoming.state === 'eof') this.#endReceived();
+      else this.#finish();
+      return false;
+    }
+    if (this.#state.name !== 'open') return true;
+    if (this.#raw.incoming.window < HIDDEN_WINDOW_BYTES) {
+      this.#owner.violated('sent more data than the window of a channel allows');
+      return true;
+    }
+    return this.#state.listener.onData(chunk);
+  }
+
+  #endReceived(): void {
+    if (this.#state.name !== 'open') return;
+    const { listener } = this.#state;
+    this.#state = { name: 'half-closed', listener };
+    listener.onEnd();
+  }
+
+  #finish(): void {
+    const state = this.#state;
+    if (state.name === 'closed') return;
+    this.#state = { name: 'closed' };
+    this.#cancelTurn();
+    this.#owner.closed(this);
+    if (state.name !== 'closing') state.listener.onClosed();
+  }
+
+  #cancelTurn(): void {
+    if (this.#turn === undefined) return;
+    this.#owner.gate.cancel(this.#turn);
+    this.#turn = undefined;
+  }
+}

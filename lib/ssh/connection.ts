@@ -1,0 +1,320 @@
+import { debug } from '../diagnostics.js';
+import { ClosedError, TransportError, type TunnelError } from '../errors.js';
+import { AckNudge, delaysSmallAnswers } from './ack-nudge.js';
+import { ChannelRoster } from './channel-roster.js';
+import { Channel } from './channel.js';
+import { openChannel, type OpenRequest } from './channel-opening.js';
+import { asTunnelError, openFailure } from './failures.js';
+import { handshake, type Link, type SshTarget } from './handshake.js';
+import { Keepalive } from './keepalive.js';
+import { isExchangingKeys, type RawChannel } from './ssh2-internals.js';
+import { TunnelSocket } from './tunnel-socket.js';
+import { WriteGate } from './write-gate.js';
+
+/** Smallest packet that a channel's peer may ask for (RFC 4254 §5.1 names none): ssh2 makes one packet of each, and of 0 an endless loop. */
+const MIN_PACKET_BYTES = 1024;
+
+/** How long a peer may take to close its end after our SSH_MSG_DISCONNECT. */
+const DISCONNECT_GRACE_MS = 1000;
+
+export interface ConnectionOptions extends SshTarget {
+  /** Silence in milliseconds after which the node is asked for a sign of life. */
+  readonly keepaliveIntervalMs: number;
+  /** Unanswered questions after which the connection is declared dead. */
+  readonly keepaliveCountMax: number;
+  /** Channels that may be over for us but not yet for the node, beside those in use. */
+  readonly maxLingering: number;
+  /** Runs the attempt to connect when it may be made; an abort of the signal ends the wait. Default: at once. */
+  readonly admit?: <T>(attempt: () => Promise<T>, signal: AbortSignal) => Promise<T>;
+  /** Called once when the connection is over; without an error when it was closed on purpose. */
+  readonly onClosed: (error: TunnelError | undefined) => void;
+}
+
+/**
+ *     idle ──connect()──▶ connecting ──▶ ready ──close()──▶ draining
+ *                             │            │                   │
+ *                             └────────────┴───────────────────┴──▶ closed
+ */
+type State =
+  | { readonly name: 'idle' }
+  | { readonly name: 'connecting'; readonly ready: Promise<void>; readonly abort: AbortController }
+  | {
+      readonly name: 'ready' | 'draining';
+      readonly link: Link;
+      readonly keepalive: Keepalive;
+      readonly gate: WriteGate;
+    }
+  | { readonly name: 'closed'; readonly error: TunnelError | undefined };
+
+export type ConnectionState = State['name'];
+
+/** One SSH connection to a node and the channels on it. It connects once; a lost connection is replaced by a new object. */
+export class Connection {
+  readonly #options: ConnectionOptions;
+  readonly #channels: ChannelRoster;
+  #roundTripMs: number | undefined;
+  #gone: Promise<unknown> = Promise.resolve();
+  #state: State = { name: 'idle' };
+
+  constructor(options: ConnectionOptions) {
+    this.#options = options;
+    this.#channels = new ChannelRoster({
+      maxLingering: options.maxLingering,
+      onChange: () => this.#finishDraining(),
+    });
+  }
+
+  get state(): ConnectionState {
+    return this.#state.name;
+  }
+
+  /** Streams that are open. */
+  get openChannels(): number {
+    return this.#channels.open;
+  }
+
+  /** Resolves, once the connection is `closed`, when its socket is closed too. */
+  get gone(): Promise<unknown> {
+    return this.#gone;
+  }
+
+  /** How long the node took to answer the last keepalive, in milliseconds. */
+  get roundTripMs(): number | undefined {
+    return this.#roundTripMs;
+  }
+
+  /** Why the connection is over; `undefined` while it is not, or when it was closed on purpose. */
+  get error(): TunnelError | undefined {
+    return this.#state.name === 'closed' ? this.#state.error : undefined;
+  }
+
+  /**
+   * Connects, once; later calls wait for the same attempt.
+   *
+   * @throws as {@link handshake} does
+   */
+  async connect(): Promise<void> {
+    const state = this.#state;
+    switch (state.name) {
+      case 'idle':
+        return this.#begin();
+      case 'connecting':
+        return state.ready;
+      case 'ready':
+        return;
+      case 'draining':
+      case 'closed':
+        throw this.error ?? this.#closedError();
+    }
+  }
+
+  /**
+   * Opens a channel (RFC 4254 §7.2). Aborting the signal gives it up; a channel confirmed after that is closed.
+   *
+   * @throws the signal's reason, or `EndpointError`, `ChannelRefusedError`, `TransportError`
+   */
+  open(request: OpenRequest, signal: AbortSignal): Promise<TunnelSocket> {
+    const state = this.#state;
+    if (state.name !== 'ready' || signal.aborted) {
+      request.onFree();
+      return Promise.reject(signal.aborted ? (signal.reason as Error) : this.#openError(undefined, request));
+    }
+    const owner = {
+      client: state.link.client,
+      channels: this.#channels,
+      createSocket: (raw: RawChannel, free: () => void) => this.#socket(raw, request, free, state.gate),
+      failure: (error?: unknown) => this.#openError(error, request),
+    };
+    return openChannel(request, owner, signal);
+  }
+
+  /** Asks for a sign of life at once: something on the connection has taken suspiciously long. */
+  probeNow(): void {
+    if (this.#state.name === 'ready') this.#state.keepalive.probeNow();
+  }
+
+  /** Takes no more dials, and disconnects when the last stream is over that is not idle. */
+  close(): void {
+    const state = this.#state;
+    switch (state.name) {
+      case 'idle':
+      case 'connecting':
+        this.#over(undefined, this.#closedError());
+        return;
+      case 'ready':
+        this.#state = { ...state, name: 'draining' };
+        this.#finishDraining();
+        return;
+      case 'draining':
+      case 'closed':
+    }
+  }
+
+  /** Ends the connection at once; its streams fail with the error. */
+  destroy(error: TunnelError): void {
+    this.#over(error, error);
+  }
+
+  #begin(): Promise<void> {
+    const abort = new AbortController();
+    const attempt = (): Promise<Link> => handshake(this.#options, abort.signal);
+    const ready = (this.#options.admit?.(attempt, abort.signal) ?? attempt()).then(
+      (link) => this.#ready(link),
+      (error: unknown) => {
+        const failure = asTunnelError(error, this.#options.node);
+        this.#over(failure, failure);
+        throw failure;
+      },
+    );
+    // Whether anybody waits for the attempt or not, its failure is reported through onClosed.
+    ready.catch(() => undefined);
+    this.#state = { name: 'connecting', ready, abort };
+    return ready;
+  }
+
+  #ready(link: Link): void {
+    if (this.#state.name !== 'connecting') {
+      link.socket.destroy();
+      throw this.error ?? this.#closedError();
+    }
+    const { client, socket, software } = link;
+    const { node, keepaliveIntervalMs, keepaliveCountMax } = this.#options;
+    const gate = new WriteGate({
+      canWrite: () => !socket.writableNeedDrain && !socket.remoteEnded && !isExchangingKeys(client),
+    });
+    const keepalive = new Keepalive({
+      intervalMs: keepaliveIntervalMs,
+      countMax: keepaliveCountMax,
+      probe: () => this.#measure(client),
+      onDead: () =>
+        this.#lose(
+          new Error(`nothing was heard from it for ${keepaliveIntervalMs * (keepaliveCountMax + 1)} ms`),
+        ),
+    });
+    socket.on('data', () => keepalive.heard());
+    if (delaysSmallAnswers(software)) {
+      const nudge = new AckNudge({ bytesWritten: () => socket.bytesWritten, send: () => this.#ask(client) });
+      socket.on('data', (chunk: Buffer) => nudge.received(chunk.length));
+    }
+    socket.on('drain', () => gate.open());
+    client.on('handshake', () => gate.open());
+    client.on('error', (error) => this.#lose(error));
+    socket.on('end', () => this.#lose(new Error('the node closed the connection')));
+    socket.on('close', () => this.#lose(new Error('the connection was closed')));
+    this.#state = { name: 'ready', link, keepalive, gate };
+    this.#measure(client);
+    debug.ssh('%s: ready, %s', node, software);
+  }
+
+  #measure(client: Link['client']): void {
+    const askedAt = performance.now();
+    this.#ask(client, () => {
+      this.#roundTripMs = performance.now() - askedAt;
+    });
+  }
+
+  /**
+   * Sends a global request that does nothing (`cancel-tcpip-forward` of a forward that does not exist, RFC 4254 §7.1): every sshd takes
+   * it, and answers when a callback is given.
+   */
+  #ask(client: Link['client'], onAnswer?: () => void): void {
+    try {
+      if (onAnswer === undefined) client.unforwardIn('', 0);
+      else client.unforwardIn('', 0, onAnswer);
+    } catch {
+      // The connection is already going down; its 'close' event says so.
+    }
+  }
+
+  #socket(raw: RawChannel, request: OpenRequest, free: () => void, gate: WriteGate): TunnelSocket {
+    const { host, port, allowHalfOpen } = request;
+    return new TunnelSocket({
+      node: this.#options.node,
+      host,
+      port,
+      allowHalfOpen,
+      channel: (listener) =>
+        this.#channels.enter(free, (place) => {
+          const violated = (problem: string): void => this.#lose(new Error(`the node ${problem}`));
+          if (raw.outgoing.packetSize < MIN_PACKET_BYTES)
+            queueMicrotask(() => violated('takes no packets of a useful size'));
+          return new Channel(raw, { ...place, gate, violated }, listener);
+        }),
+      connectionError: () => (this.#state.name === 'closed' ? this.#streamError(request) : undefined),
+    });
+  }
+
+  #lose(cause: Error): void {
+    if (this.#state.name === 'closed') return;
+    const { node } = this.#options;
+    const error = new TransportError(
+      'ERR_TUNNEL_LOST',
+      `the connection to ${node} was lost: ${cause.message}`,
+      { node, cause },
+    );
+    this.#over(error, error);
+  }
+
+  #finishDraining(): void {
+    if (this.#state.name !== 'draining' || !this.#channels.isQuiet) return;
+    this.#over(undefined, undefined);
+  }
+
+  /** The one way into `closed`. */
+  #over(error: TunnelError | undefined, abortReason: TunnelError | undefined): void {
+    const state = this.#state;
+    if (state.name === 'closed') return;
+    this.#state = { name: 'closed', error };
+    debug.ssh('%s: closed, %s', this.#options.node, error?.message ?? 'on purpose');
+    if (state.name === 'connecting') state.abort.abort(abortReason);
+    if (state.name === 'ready' || state.name === 'draining') {
+      state.keepalive.stop();
+      this.#gone = new Promise((resolve) => state.link.socket.once('close', resolve));
+      if (error === undefined) this.#disconnect(state.link);
+      else state.link.socket.destroy();
+    }
+    // In this order, so that the places which the channels free are not given to others.
+    this.#options.onClosed(error);
+    this.#channels.loseAll();
+  }
+
+  #disconnect({ client, socket }: Link): void {
+    client.end();
+    const timer = setTimeout(() => socket.destroy(), DISCONNECT_GRACE_MS);
+    socket.once('close', () => clearTimeout(timer));
+  }
+
+  #openError(error: unknown, { host, port }: OpenRequest): TunnelError {
+    const { node } = this.#options;
+    const failure = openFailure(error, { node, host, port });
+    if (!(failure instanceof TransportError)) return failure;
+    const why = this.error === undefined ? '' : `: ${this.error.message}`;
+    return new TransportError('ERR_TUNNEL_LOST', `no channel to ${host}:${port} through ${node}${why}`, {
+      node,
+      host,
+      port,
+      cause: this.error,
+    });
+  }
+
+  /** Why a stream is over with its connection. */
+  #streamError({ host, port }: OpenRequest): TunnelError {
+    const { node } = this.#options;
+    const { error } = this;
+    const context = { node, host, port, cause: error };
+    if (error === undefined) {
+      return new ClosedError(`the stream to ${host}:${port} was closed with its connection`, context);
+    }
+    return new TransportError(
+      'ECONNRESET',
+      `the stream to ${host}:${port} was cut: ${error.message}`,
+      context,
+    );
+  }
+
+  #closedError(): ClosedError {
+    return new ClosedError(`the connection to ${this.#options.node} was closed`, {
+      node: this.#options.node,
+    });
+  }
+}

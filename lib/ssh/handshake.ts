@@ -1,0 +1,168 @@
+import { Client } from 'ssh2';
+import { debug } from '../diagnostics.js';
+import { DialTimeoutError, HostKeyError, type TunnelError } from '../errors.js';
+import { algorithmsFor } from './algorithms.js';
+import type { Credentials } from './login/credentials.js';
+import { connectFailure } from './failures.js';
+import type { HostIdentity, HostKeyVerifier } from './host-keys/verifier.js';
+import { fingerprintOf, keyTypeOf } from './host-keys/public-key.js';
+import { remoteSoftware } from './ssh2-internals.js';
+import { TransportSocket } from './transport-socket.js';
+
+/** How to reach and log in to one node's sshd. */
+export interface SshTarget {
+  /** Name of the node, for messages. */
+  readonly node: string;
+  /** Whose host key is judged; its first name is the address that is connected to. */
+  readonly host: HostIdentity;
+  readonly username: string;
+  readonly credentials: Credentials;
+  readonly hostKeys: HostKeyVerifier;
+  /** One deadline for TCP, key exchange and authentication together. */
+  readonly connectMs: number;
+}
+
+/** An authenticated SSH transport. */
+export interface Link {
+  readonly client: Client;
+  readonly socket: TransportSocket;
+  /** The node's software version, such as `OpenSSH_9.2p1`. */
+  readonly software: string;
+}
+
+const addressOf = (target: SshTarget): string => target.host.names[0] ?? '';
+
+/**
+ * Judges the key once and holds the node to it: a node that presents another key later, in a re-exchange, is refused, whatever the
+ * verifier would say of it.
+ */
+class HostKeyCheck {
+  readonly #target: SshTarget;
+  #accepted: Buffer | undefined;
+  failure: TunnelError | undefined;
+
+  constructor(target: SshTarget) {
+    this.#target = target;
+  }
+
+  readonly judge = (key: Buffer): boolean => {
+    if (this.#accepted !== undefined) return this.#accepted.equals(key);
+    const { node, host, hostKeys } = this.#target;
+    const fingerprint = fingerprintOf(key);
+    const outcome = hostKeys.verify(host, key);
+    if (outcome.verdict === 'accepted') {
+      debug.hostKeys('%s presented %s %s: accepted', node, keyTypeOf(key), fingerprint);
+      // ssh2 may hand out a view on a buffer that it uses again.
+      this.#accepted = Buffer.from(key);
+      return true;
+    }
+    this.failure = new HostKeyError(
+      outcome.reason,
+      fingerprint,
+      `${node} (${addressOf(this.#target)}:${host.port}) presented ${DESCRIPTIONS[outcome.reason]} ${keyTypeOf(key)} ${fingerprint}` +
+        (outcome.hint === undefined ? '' : `; ${outcome.hint}`),
+      { node },
+    );
+    return false;
+  };
+
+  /** To be called when the handshake has proved that the node holds the key. */
+  async confirm(): Promise<void> {
+    const { hostKeys, host } = this.#target;
+    if (this.#accepted !== undefined) await hostKeys.confirmed?.(host, this.#accepted);
+  }
+}
+
+const DESCRIPTIONS = {
+  unknown: 'an unknown host key',
+  mismatch: 'another host key than the one on record:',
+  revoked: 'a revoked host key',
+} as const;
+
+/**
+ * Makes an authenticated connection: TCP, key exchange, host key, login.
+ *
+ * @throws the signal's reason, or a {@link TunnelError}: `HostKeyError`, `AuthenticationError`, `DialTimeoutError` or `TransportError`.
+ *   Nothing is left open then.
+ */
+export function handshake(target: SshTarget, signal: AbortSignal): Promise<Link> {
+  signal.throwIfAborted();
+  const { node, host, credentials, username, connectMs } = target;
+  const address = addressOf(target);
+  const socket = new TransportSocket();
+  const client = new Client();
+  const hostKey = new HostKeyCheck(target);
+  const login = credentials.attempt(username);
+
+  return new Promise<Link>((resolve, reject) => {
+    let confirmed: Promise<void> | undefined;
+    const settle = (): void => {
+      clearTimeout(deadline);
+      signal.removeEventListener('abort', onAbort);
+      client.off('close', onClose).off('handshake', onHandshake).off('ready', onReady).off('error', onError);
+    };
+    const fail = (error: unknown): void => {
+      settle();
+      socket.destroy();
+      reject(error);
+    };
+    const onAbort = (): void => fail(signal.reason);
+    const onError = (error: Error): void => {
+      // The agent failing is not the end: other methods may be left.
+      if ((error as Error & { level?: string }).level === 'agent') {
+        login.agentFailed(error);
+        return;
+      }
+      const { tried, accepted } = login;
+      fail(
+        hostKey.failure ??
+          connectFailure(error, { node, address, port: host.port, username, tried, accepted }),
+      );
+    };
+    const onClose = (): void => onError(new Error('the connection was closed before the handshake was over'));
+    const onHandshake = (): void => {
+      confirmed ??= hostKey.confirm();
+      confirmed.catch(fail);
+    };
+    const onReady = (): void => {
+      // Always after 'handshake'; the connection is not used before its key is on record.
+      void confirmed?.then(() => {
+        settle();
+        resolve({ client, socket, software: remoteSoftware(client) });
+      }, fail);
+    };
+    const onDeadline = (): void => {
+      const what = socket.connecting
+        ? 'did not answer'
+        : 'accepted the connection but did not finish the SSH handshake';
+      fail(
+        new DialTimeoutError('connect', `${node} (${address}:${host.port}) ${what} within ${connectMs} ms`, {
+          node,
+        }),
+      );
+    };
+
+    const deadline = setTimeout(onDeadline, connectMs);
+    signal.addEventListener('abort', onAbort, { once: true });
+    // ssh2 may emit several errors for one failure, some of them late; without a listener each would end the process.
+    client.on('error', ignore);
+    client.on('error', onError).on('close', onClose).on('handshake', onHandshake).on('ready', onReady);
+    try {
+      socket.open(address, host.port);
+      client.connect({
+        sock: socket,
+        username,
+        authHandler: login.authHandler,
+        hostVerifier: hostKey.judge,
+        algorithms: algorithmsFor(target.hostKeys.keyTypes(host)),
+        readyTimeout: 0,
+        keepaliveInterval: 0,
+        ident: 'tunnel-dialer',
+      });
+    } catch (error) {
+      fail(error);
+    }
+  });
+}
+
+const ignore = (): void => undefined;

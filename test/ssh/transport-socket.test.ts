@@ -1,0 +1,115 @@
+import { expect } from 'chai';
+import { once } from 'node:events';
+import { TransportSocket } from '../../lib/ssh/transport-socket.js';
+import { Lab, read, readAll, silent, turn, until } from '../support/dialer.js';
+
+/** How often the socket hands data to the kernel: `_write` and `_writev` are the calls below the stream. */
+function countHandOvers(socket: TransportSocket): () => number {
+  let count = 0;
+  const inner = socket as unknown as Record<'_write' | '_writev', (...args: unknown[]) => unknown>;
+  for (const name of ['_write', '_writev'] as const) {
+    const original = inner[name].bind(socket);
+    inner[name] = (...args) => {
+      count += 1;
+      return original(...args);
+    };
+  }
+  return () => count;
+}
+
+describe('TransportSocket', () => {
+  let lab: Lab;
+
+  beforeEach(() => {
+    lab = new Lab();
+  });
+
+  afterEach(async () => {
+    await lab.end();
+  });
+
+  async function connect(port: number): Promise<TransportSocket> {
+    const socket = new TransportSocket();
+    lab.onEnd(() => socket.destroy());
+    socket.on('error', () => undefined);
+    socket.open('127.0.0.1', port);
+    await once(socket, 'connect');
+    return socket;
+  }
+
+  it('hands what was written in one turn to the kernel in one call, in order', async () => {
+    const endpoint = await lab.endpoint();
+    const socket = await connect(endpoint.port);
+    const handOvers = countHandOvers(socket);
+    for (let number = 0; number < 10; number += 1) socket.write(String(number));
+    expect((await read(socket, 10)).toString()).to.equal('0123456789');
+    expect(handOvers()).to.equal(1);
+  });
+
+  it('hands over again in the next turn', async () => {
+    const endpoint = await lab.endpoint();
+    const socket = await connect(endpoint.port);
+    const handOvers = countHandOvers(socket);
+    socket.write('a');
+    await turn();
+    socket.write('b');
+    expect((await read(socket, 2)).toString()).to.equal('ab');
+    expect(handOvers()).to.equal(2);
+  });
+
+  it('asks to wait when 64 KiB wait in our process, and emits drain', async () => {
+    const endpoint = await lab.endpoint(silent);
+    const socket = await connect(endpoint.port);
+    expect(socket.write(Buffer.alloc(64 * 1024 - 1))).to.equal(true);
+    expect(socket.write(Buffer.alloc(1))).to.equal(false);
+    await once(socket, 'drain');
+    expect(socket.writableLength).to.equal(0);
+  });
+
+  it('flushes what was written in the same turn when it is ended', async () => {
+    const endpoint = await lab.endpoint();
+    const socket = await connect(endpoint.port);
+    socket.write('a');
+    socket.end('b');
+    expect((await readAll(socket)).toString()).to.equal('ab');
+  });
+
+  it('knows of a FIN before it says end', async () => {
+    const endpoint = await lab.endpoint(silent);
+    const accepted = endpoint.next();
+    const socket = await connect(endpoint.port);
+    expect(socket.remoteEnded).to.equal(false);
+    socket.pause();
+    let ended = false;
+    socket.once('end', () => (ended = true));
+    (await accepted).end('last');
+    socket.resume();
+    socket.once('data', () => socket.pause());
+    await until('FIN', () => socket.remoteEnded || ended);
+    expect(socket.remoteEnded).to.equal(true);
+  });
+
+  it('does not delay small packets', async () => {
+    const calls: unknown[] = [];
+    const socket = new TransportSocket();
+    const endpoint = await lab.endpoint(silent);
+    lab.onEnd(() => socket.destroy());
+    socket.open('127.0.0.1', endpoint.port);
+    const { _handle: handle } = socket as unknown as { _handle: { setNoDelay: (on: boolean) => unknown } };
+    const original = handle.setNoDelay.bind(handle);
+    handle.setNoDelay = (on) => {
+      calls.push(on);
+      return original(on);
+    };
+    await once(socket, 'connect');
+    expect(calls).to.deep.equal([true]);
+  });
+
+  it('reads text and bytes written with an encoding and a callback, as net.Socket does', async () => {
+    const endpoint = await lab.endpoint();
+    const socket = await connect(endpoint.port);
+    const written = new Promise<unknown>((resolve) => socket.write('6869', 'hex', resolve));
+    expect(await written).to.satisfy((error: unknown) => error === undefined || error === null);
+    expect((await read(socket, 2)).toString()).to.equal('hi');
+  });
+});
