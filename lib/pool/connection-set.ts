@@ -1,0 +1,234 @@
+import { debug } from '../diagnostics.js';
+import type { TunnelError } from '../errors.js';
+import { Connection } from '../ssh/connection.js';
+import type { SshTarget } from '../ssh/handshake.js';
+import { Reconnect, type ReconnectOptions } from './reconnect.js';
+import type { Semaphore } from './semaphore.js';
+
+export interface ConnectionSetOptions {
+  readonly target: SshTarget;
+  readonly keepaliveIntervalMs: number;
+  readonly keepaliveCountMax: number;
+  /** Connections that are kept up without need. */
+  readonly minConnections: number;
+  readonly maxConnections: number;
+  readonly maxChannelsPerConnection: number;
+  readonly reconnect: ReconnectOptions;
+  /** Bounds on handshakes under way, taken in this order: the node's own, then the one of all nodes. */
+  readonly handshakes: readonly Semaphore[];
+  /** Whether more channels are wanted than there is room for. */
+  readonly needsRoom: () => boolean;
+  /** Called when there may be room for more channels. */
+  readonly onRoom: () => void;
+  /** Called when a connection has become ready or is over, or an attempt has failed. */
+  readonly onChange: () => void;
+}
+
+/** A connection that takes dials, and what is known of it. */
+export interface Member {
+  readonly connection: Connection;
+  /** Settles with the attempt to connect. */
+  readonly ready: Promise<void>;
+  /** Lanes that stand on the connection, borrowed or idle. */
+  lanes: number;
+  /** When it became ready, of `performance.now()`. */
+  readyAtMs: number | undefined;
+}
+
+/** `open` keeps connections up; `closing` makes them only on demand; `closed` is the end. */
+type Phase = 'open' | 'closing' | 'closed';
+
+/** The connections of one node: made on demand and kept up, within bounds, with back-off. */
+export class ConnectionSet {
+  readonly reconnect: Reconnect;
+  /** Since the set was made: connections that became ready, attempts that failed, connections that were lost. */
+  readonly counts = { connected: 0, failed: 0, lost: 0 };
+
+  readonly #options: ConnectionSetOptions;
+  readonly #members = new Set<Member>();
+  /** Connections that take no more dials but still carry streams. */
+  readonly #draining = new Set<Connection>();
+  /** Sockets of connections that are over. */
+  readonly #closingSockets = new Set<Promise<unknown>>();
+  #phase: Phase = 'open';
+  #retryTimer: NodeJS.Timeout | undefined;
+  #onEmpty: (() => void) | undefined;
+
+  constructor(options: ConnectionSetOptions) {
+    this.#options = options;
+    this.reconnect = new Reconnect(options.reconnect);
+  }
+
+  get size(): number {
+    return this.#members.size;
+  }
+
+  get members(): Iterable<Member> {
+    return this.#members;
+  }
+
+  get draining(): ReadonlySet<Connection> {
+    return this.#draining;
+  }
+
+  has(member: Member): boolean {
+    return this.#members.has(member);
+  }
+
+  /** A connection for one more lane: a ready one that has room, else one that is being made, else a new one if it may be made now. */
+  withRoom(): Member | undefined {
+    let connecting: Member | undefined;
+    for (const member of this.#members) {
+      if (member.lanes >= this.#options.maxChannelsPerConnection) continue;
+      if (member.connection.state === 'ready') return member;
+      connecting ??= member;
+    }
+    return connecting ?? (this.#mayAdd() && this.reconnect.dialWaitMs === 0 ? this.#add() : undefined);
+  }
+
+  /** Makes the connections that are wanted and may be made; comes back by itself when a back-off is in the way. */
+  maintain(): void {
+    clearTimeout(this.#retryTimer);
+    this.#retryTimer = undefined;
+    this.#options.onRoom();
+    while (this.#mayAdd() && this.#wantsMore()) {
+      const { waitMs } = this.reconnect;
+      if (waitMs > 0) {
+        this.#retryTimer = setTimeout(() => this.maintain(), Math.ceil(waitMs));
+        return;
+      }
+      this.#add();
+      this.#options.onRoom();
+    }
+  }
+
+  /** Closes a connection that nobody uses, unless it is one of those to be kept up. */
+  releaseUnused(member: Member): void {
+    if (member.lanes > 0 || !this.#members.has(member) || this.#members.size <= this.#options.minConnections)
+      return;
+    debug.pool('%s: closing a connection that is not needed', this.#options.target.node);
+    this.#drain(member);
+  }
+
+  /** Gives up the attempts to connect that nobody waits for any more, unless for connections to be kept up. */
+  abandonAttempts(): void {
+    for (const member of [...this.#members]) {
+      if (this.#members.size <= this.#options.minConnections) return;
+      if (member.readyAtMs === undefined) this.#drain(member);
+    }
+  }
+
+  /** Keeps nothing up any more, but still makes connections on demand. */
+  beginClosing(): void {
+    if (this.#phase === 'open') this.#phase = 'closing';
+  }
+
+  /** Makes no more connections; resolves when those there are have lost their last stream, and their sockets are closed. */
+  async close(): Promise<void> {
+    this.#phase = 'closed';
+    clearTimeout(this.#retryTimer);
+    for (const member of [...this.#members]) this.#drain(member);
+    if (this.#draining.size > 0) {
+      await new Promise<void>((resolve) => {
+        this.#onEmpty = resolve;
+      });
+    }
+    await Promise.all(this.#closingSockets);
+  }
+
+  /** Ends every connection at once and makes no more. */
+  destroy(error: TunnelError): void {
+    this.#phase = 'closed';
+    clearTimeout(this.#retryTimer);
+    for (const { connection } of [...this.#members]) connection.destroy(error);
+    for (const connection of [...this.#draining]) connection.destroy(error);
+  }
+
+  #mayAdd(): boolean {
+    return this.#phase !== 'closed' && this.#members.size < this.#options.maxConnections;
+  }
+
+  #wantsMore(): boolean {
+    const keptUp = this.#phase === 'open' ? this.#options.minConnections : 0;
+    return this.#members.size < keptUp || this.#options.needsRoom();
+  }
+
+  #add(): Member {
+    const { target, keepaliveIntervalMs, keepaliveCountMax, maxChannelsPerConnection } = this.#options;
+    const connection = new Connection({
+      ...target,
+      keepaliveIntervalMs,
+      keepaliveCountMax,
+      maxLingering: maxChannelsPerConnection,
+      admit: (attempt, signal) => this.#admit(attempt, signal),
+      onClosed: (error) => this.#closed(member, error),
+    });
+    const member: Member = {
+      connection,
+      ready: connection.connect(),
+      lanes: 0,
+      readyAtMs: undefined,
+    };
+    this.#members.add(member);
+    member.ready.then(
+      () => this.#ready(member),
+      // Reported through onClosed, and to the dials that wait for it.
+      () => undefined,
+    );
+    this.#options.onChange();
+    return member;
+  }
+
+  async #admit<T>(attempt: () => Promise<T>, signal: AbortSignal): Promise<T> {
+    const permits: Disposable[] = [];
+    try {
+      for (const semaphore of this.#options.handshakes) permits.push(await semaphore.acquire(signal));
+      return await attempt();
+    } finally {
+      for (const permit of permits) permit[Symbol.dispose]();
+    }
+  }
+
+  #ready(member: Member): void {
+    if (!this.#members.has(member)) return;
+    member.readyAtMs = performance.now();
+    this.counts.connected += 1;
+    this.reconnect.connected();
+    this.maintain();
+    this.#options.onChange();
+  }
+
+  #closed(member: Member, error: TunnelError | undefined): void {
+    this.#members.delete(member);
+    this.#draining.delete(member.connection);
+    const { gone } = member.connection;
+    this.#closingSockets.add(gone);
+    void gone.then(() => this.#closingSockets.delete(gone));
+    if (error !== undefined && this.#phase !== 'closed') this.#count(member, error);
+    this.maintain();
+    this.#options.onChange();
+    if (this.#draining.size === 0) this.#onEmpty?.();
+  }
+
+  #count(member: Member, error: TunnelError): void {
+    if (member.readyAtMs === undefined) {
+      this.counts.failed += 1;
+      this.reconnect.failed(error);
+    } else {
+      this.counts.lost += 1;
+      this.reconnect.lost(error, member.readyAtMs);
+    }
+    debug.pool(
+      '%s: %s; next attempt in %d ms',
+      this.#options.target.node,
+      error.message,
+      this.reconnect.waitMs,
+    );
+  }
+
+  #drain(member: Member): void {
+    this.#members.delete(member);
+    this.#draining.add(member.connection);
+    member.connection.close();
+  }
+}

@@ -1,0 +1,257 @@
+import {
+  ClosedError,
+  NodeUnavailableError,
+  PoolExhaustedError,
+  TransportError,
+  type ErrorContext,
+  type TunnelError,
+} from '../errors.js';
+import type { TunnelSocket } from '../ssh/tunnel-socket.js';
+import { asTunnelError, isTelling } from '../ssh/failures.js';
+import { unlessAborted } from '../unless-aborted.js';
+import { ConnectionSet, type ConnectionSetOptions, type Member } from './connection-set.js';
+import type { DialAttempt } from './dial-attempt.js';
+import { LaneQueue } from './lane-queue.js';
+import type { PoolSnapshot } from './pool-snapshot.js';
+
+export interface NodePoolOptions extends Omit<ConnectionSetOptions, 'needsRoom' | 'onRoom'> {
+  /** Dials that may wait for a channel. */
+  readonly maxQueue: number;
+  /** How long a channel's place, and with its last one a connection above `minConnections`, is kept without use. */
+  readonly idleTimeoutMs: number;
+}
+
+/** A channel's place on one of the node's connections: what the pool lends. */
+interface Lane {
+  readonly member: Member;
+}
+
+/** The dials of one node. They share its connections: each borrows a lane, and the lane's connection carries its channel. */
+export class NodePool {
+  readonly #options: NodePoolOptions;
+  readonly #connections: ConnectionSet;
+  readonly #lanes: LaneQueue<Lane>;
+  #dials = 0;
+  #onLastDial: (() => void) | undefined;
+  #closing: Promise<void> | undefined;
+
+  constructor(options: NodePoolOptions) {
+    this.#options = options;
+    this.#connections = new ConnectionSet({
+      ...options,
+      needsRoom: () => this.#lanes.needsRoom,
+      onRoom: () => this.#lanes.roomAppeared(),
+    });
+    this.#lanes = new LaneQueue<Lane>({
+      max: options.maxConnections * options.maxChannelsPerConnection,
+      maxQueue: options.maxQueue,
+      idleTimeoutMs: options.idleTimeoutMs,
+      create: () => this.#createLane(),
+      validate: ({ member }) => this.#connections.has(member),
+      destroy: ({ member }) => this.#laneGone(member),
+    });
+  }
+
+  /** Makes the connections that are to be kept up. */
+  start(): void {
+    this.#connections.maintain();
+  }
+
+  /** Makes a connection if there is none and no failure is being waited out. */
+  warm(): void {
+    if (
+      this.#closing !== undefined ||
+      this.#connections.size > 0 ||
+      this.#connections.reconnect.dialWaitMs > 0
+    )
+      return;
+    // Through a lane, so that the connection is closed again when it stays unused.
+    void this.#lanes.acquire(new AbortController().signal).then(async (lane) => {
+      await lane.member.ready.catch(() => undefined);
+      this.#giveBack(lane);
+    });
+  }
+
+  /** How busy the node is, in dials and streams; `undefined` while it cannot carry a dial. */
+  get load(): number | undefined {
+    const { state } = this.snapshot();
+    return state === 'connecting' || state === 'down'
+      ? undefined
+      : this.#lanes.borrowed + this.#lanes.pending;
+  }
+
+  /**
+   * Opens a stream through the node.
+   *
+   * @throws the attempt's abort reason, or a {@link TunnelError}
+   */
+  async dial(attempt: DialAttempt): Promise<TunnelSocket> {
+    attempt.node = this.#options.target.node;
+    if (this.#closing !== undefined)
+      throw new ClosedError(`${attempt.node} is being closed`, this.#context(attempt));
+    this.#dials += 1;
+    try {
+      try {
+        return await this.#open(attempt);
+      } catch (error) {
+        // The connection was found dead before a byte of the caller's was sent: that is no reason to fail, once.
+        if (!(error instanceof TransportError) || attempt.signal.aborted) throw error;
+        return await this.#open(attempt);
+      }
+    } finally {
+      this.#dials -= 1;
+      if (this.#dials === 0) {
+        if (attempt.signal.aborted) this.#connections.abandonAttempts();
+        this.#onLastDial?.();
+      }
+    }
+  }
+
+  snapshot(): PoolSnapshot {
+    const { members, draining, reconnect, counts } = this.#connections;
+    const connections = { ready: 0, connecting: 0, draining: draining.size };
+    let open = 0;
+    let roundTripMs: number | undefined;
+    for (const { connection } of members) {
+      if (connection.state === 'ready') connections.ready += 1;
+      else connections.connecting += 1;
+      open += connection.openChannels;
+      roundTripMs ??= connection.roundTripMs;
+    }
+    for (const connection of draining) open += connection.openChannels;
+    return {
+      state: stateOf(connections, reconnect.failure),
+      failure: reconnect.failure,
+      retryInMs: reconnect.waitMs,
+      roundTripMs,
+      connections,
+      channels: { open, waiting: this.#lanes.pending },
+      counts: { ...counts },
+    };
+  }
+
+  /** Takes no more dials; resolves when those under way are settled, their streams over and the connections closed. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  /** Ends dials, streams and connections at once. */
+  destroy(error: TunnelError): Promise<void> {
+    const closed = this.close();
+    this.#connections.destroy(error);
+    return closed;
+  }
+
+  async #close(): Promise<void> {
+    this.#connections.beginClosing();
+    if (this.#dials > 0) {
+      await new Promise<void>((resolve) => {
+        this.#onLastDial = resolve;
+      });
+    }
+    await this.#connections.close();
+    await this.#lanes.close();
+  }
+
+  async #open(attempt: DialAttempt): Promise<TunnelSocket> {
+    const lane = await this.#borrow(attempt);
+    const { connection } = lane.member;
+    const { host, port, allowHalfOpen, signal } = attempt;
+    attempt.phase = 'open';
+    try {
+      return await connection.open({ host, port, allowHalfOpen, onFree: () => this.#giveBack(lane) }, signal);
+    } catch (error) {
+      if (attempt.timedOut) connection.probeNow();
+      throw error;
+    }
+  }
+
+  /** Borrows a lane on a connection that is ready. */
+  async #borrow(attempt: DialAttempt): Promise<Lane> {
+    for (;;) {
+      this.#refuseWhileBackingOff(attempt);
+      attempt.phase = 'queue';
+      const lane = await this.#acquire(attempt);
+      attempt.phase = 'connect';
+      try {
+        await this.#whenReady(lane.member, attempt.signal);
+        return lane;
+      } catch (error) {
+        this.#giveBack(lane);
+        attempt.signal.throwIfAborted();
+        // Another connection may be up, and carry the dial in its turn.
+        if (this.#connections.size === 0) throw this.#couldNotConnect(error, attempt);
+      }
+    }
+  }
+
+  async #acquire(attempt: DialAttempt): Promise<Lane> {
+    try {
+      return await this.#lanes.acquire(attempt.signal);
+    } catch (error) {
+      if (!(error instanceof PoolExhaustedError)) throw error;
+      throw new PoolExhaustedError(
+        `${this.#options.target.node}: ${error.message}; raise pool.maxConnections or pool.maxQueue, or close streams sooner`,
+        this.#context(attempt),
+      );
+    }
+  }
+
+  async #whenReady(member: Member, signal: AbortSignal): Promise<void> {
+    if (member.connection.state === 'ready') return;
+    await unlessAborted(member.ready, signal);
+  }
+
+  #createLane(): Lane | undefined {
+    const member = this.#connections.withRoom();
+    if (member === undefined) return undefined;
+    member.lanes += 1;
+    return { member };
+  }
+
+  #giveBack(lane: Lane): void {
+    if (this.#connections.has(lane.member)) this.#lanes.release(lane);
+    else this.#lanes.discard(lane);
+  }
+
+  #laneGone(member: Member): void {
+    member.lanes -= 1;
+    if (this.#connections.has(member)) this.#connections.releaseUnused(member);
+    this.#lanes.roomAppeared();
+  }
+
+  #refuseWhileBackingOff(attempt: DialAttempt): void {
+    const { size, reconnect } = this.#connections;
+    const { failure, dialWaitMs } = reconnect;
+    if (size > 0 || dialWaitMs === 0 || failure === undefined) return;
+    throw this.#unavailable(failure, attempt);
+  }
+
+  #couldNotConnect(error: unknown, attempt: DialAttempt): TunnelError {
+    const failure = asTunnelError(error, this.#options.target.node);
+    return isTelling(failure) ? failure : this.#unavailable(failure, attempt);
+  }
+
+  #unavailable(cause: TunnelError, attempt: DialAttempt): NodeUnavailableError {
+    const { dialWaitMs } = this.#connections.reconnect;
+    return new NodeUnavailableError(
+      `${cause.message} (next attempt in ${Math.ceil(dialWaitMs)} ms)`,
+      new Date(Date.now() + Math.ceil(dialWaitMs)),
+      { ...this.#context(attempt), cause },
+    );
+  }
+
+  #context({ host, port }: DialAttempt): ErrorContext {
+    return { node: this.#options.target.node, host, port };
+  }
+}
+
+function stateOf(
+  connections: PoolSnapshot['connections'],
+  failure: TunnelError | undefined,
+): PoolSnapshot['state'] {
+  if (connections.ready > 0) return failure === undefined ? 'ready' : 'degraded';
+  if (failure !== undefined) return 'down';
+  return connections.connecting > 0 ? 'connecting' : 'idle';
+}

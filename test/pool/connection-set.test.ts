@@ -1,0 +1,317 @@
+import { expect } from 'chai';
+import { ClosedError, TransportError, type TunnelError } from '../../lib/errors.js';
+import { ConnectionSet, type ConnectionSetOptions, type Member } from '../../lib/pool/connection-set.js';
+import { Semaphore } from '../../lib/pool/semaphore.js';
+import type { SshNode } from '../../lib/testing/index.js';
+import { Lab, rejection, turns, until } from '../support/dialer.js';
+
+describe('ConnectionSet', () => {
+  let lab: Lab;
+  let node: SshNode;
+
+  beforeEach(async () => {
+    lab = new Lab();
+    node = await lab.node();
+  });
+
+  afterEach(async () => {
+    await lab.end();
+  });
+
+  /** A set of up to three connections with two lanes each, as many as `wanted` lanes of which are lent. */
+  function create(options: Partial<ConnectionSetOptions> = {}) {
+    const world = { wanted: 0, changes: 0 };
+    const lanes: Member[] = [];
+    const borrow = (): void => {
+      while (lanes.length < world.wanted) {
+        const member = set.withRoom();
+        if (member === undefined) return;
+        member.lanes += 1;
+        lanes.push(member);
+      }
+    };
+    const set: ConnectionSet = new ConnectionSet({
+      target: lab.target(node),
+      keepaliveIntervalMs: 10_000,
+      keepaliveCountMax: 2,
+      minConnections: 1,
+      maxConnections: 3,
+      maxChannelsPerConnection: 2,
+      reconnect: { minMs: 5, maxMs: 20, stableMs: 10_000 },
+      handshakes: [new Semaphore(4)],
+      needsRoom: () => lanes.length < world.wanted,
+      onRoom: borrow,
+      onChange: () => (world.changes += 1),
+      ...options,
+    });
+    lab.onEnd(() => set.destroy(new ClosedError('the test is over')));
+    const want = (count: number): void => {
+      world.wanted = count;
+      borrow();
+    };
+    return { set, world, lanes, want };
+  }
+
+  const allReady = ({ members }: ConnectionSet): boolean =>
+    [...members].every(({ connection }) => connection.state === 'ready');
+
+  it('makes the connections that are to be kept up, and no more', async () => {
+    const { set } = create({ minConnections: 2 });
+    expect(set.size).to.equal(0);
+    set.maintain();
+    expect(set.size).to.equal(2);
+    await until('two connections', () => allReady(set));
+    set.maintain();
+    await turns(3);
+    expect(node.totalConnections).to.equal(2);
+    expect(set.counts).to.deep.equal({ connected: 2, failed: 0, lost: 0 });
+  });
+
+  it('makes none before one is wanted', async () => {
+    const { set } = create({ minConnections: 0 });
+    set.maintain();
+    await turns(3);
+    expect([set.size, node.totalConnections]).to.deep.equal([0, 0]);
+  });
+
+  it('fills a connection before it makes another, up to its bound', async () => {
+    const { set, lanes, want } = create({ minConnections: 0 });
+    want(2);
+    expect(set.size).to.equal(1);
+    want(3);
+    expect(set.size).to.equal(2);
+    want(100);
+    expect([set.size, lanes.length]).to.deep.equal([3, 6]);
+    await until('all', () => allReady(set));
+    expect(node.totalConnections).to.equal(3);
+    expect(lanes.map(({ lanes: count }) => count)).to.deep.equal([2, 2, 2, 2, 2, 2]);
+  });
+
+  it('gives lanes on connections that are ready before those that are being made', async () => {
+    const { set, lanes, want } = create();
+    set.maintain();
+    await until('one', () => allReady(set));
+    want(3);
+    expect(lanes[2]?.connection.state).to.not.equal('ready');
+    const [ready, connecting] = [lanes[0]!, lanes[2]!];
+    ready.lanes -= 1;
+    expect(set.withRoom()).to.equal(ready);
+    ready.lanes += 1;
+    expect(set.withRoom()).to.equal(connecting);
+  });
+
+  it('has no more handshakes under way than permits', async () => {
+    node.faults.stallHandshake();
+    const { set, want } = create({
+      maxConnections: 10,
+      handshakes: [new Semaphore(3), new Semaphore(2)],
+      target: lab.target(node, { connectMs: 100 }),
+      reconnect: { minMs: 10_000, maxMs: 10_000, stableMs: 1 },
+    });
+    want(20);
+    expect(set.size).to.equal(10);
+    await node.until(({ connections }) => connections === 2);
+    await turns(5);
+    expect(node.totalConnections).to.equal(2);
+    let most = 0;
+    await until('all attempts', () => {
+      most = Math.max(most, node.connections);
+      return set.counts.failed === 10;
+    });
+    expect(most).to.be.at.most(2);
+    expect(node.totalConnections).to.be.at.most(10);
+  });
+
+  it('gives permits back, whatever becomes of the attempts', async () => {
+    const permits = new Semaphore(1);
+    const { set } = create({ handshakes: [permits] });
+    set.maintain();
+    await until('one', () => allReady(set));
+    await turns(2);
+    expect(permits.available).to.equal(1);
+    node.faults.rejectKey();
+    const failing = create({ handshakes: [permits] });
+    failing.set.maintain();
+    await until('a failure', () => failing.set.counts.failed === 1);
+    await turns(2);
+    expect(permits.available).to.equal(1);
+  });
+
+  it('gives up its place among those who wait for a permit when it is destroyed', async () => {
+    const permits = new Semaphore(1);
+    const held = await permits.acquire();
+    const { set } = create({ handshakes: [permits] });
+    set.maintain();
+    expect(permits.pending).to.equal(1);
+    set.destroy(new ClosedError('destroyed'));
+    await turns(2);
+    expect(permits.pending).to.equal(0);
+    held.release();
+    expect([set.size, node.totalConnections]).to.deep.equal([0, 0]);
+  });
+
+  it('does not pile up those who wait for a permit while attempts are given up', async () => {
+    const permits = new Semaphore(1);
+    const held = await permits.acquire();
+    const { set } = create({ handshakes: [permits], minConnections: 0 });
+    for (let times = 0; times < 100; times += 1) {
+      set.withRoom();
+      set.abandonAttempts();
+      await turns(1);
+    }
+    expect(permits.pending).to.be.at.most(3);
+    held.release();
+    await turns(10);
+    expect([set.size, node.totalConnections]).to.deep.equal([0, 0]);
+  });
+
+  it('tries again by itself after failures, and is connected when the node is back', async () => {
+    await node.stop();
+    const { set, world } = create();
+    set.maintain();
+    await until('some failures', () => set.counts.failed >= 4);
+    expect(set.reconnect.failure).to.be.an.instanceOf(TransportError);
+    expect(world.changes).to.be.at.least(4);
+    await node.start();
+    await until('a connection', () => set.size === 1 && allReady(set));
+    expect(set.reconnect.failure).to.equal(undefined);
+    expect(set.counts.connected).to.equal(1);
+  });
+
+  it('makes no attempt while a failure is being waited out', async () => {
+    await node.stop();
+    const { set } = create({ reconnect: { minMs: 60_000, maxMs: 60_000, stableMs: 1 } });
+    set.maintain();
+    await until('a failure', () => set.counts.failed === 1);
+    expect(set.withRoom()).to.equal(undefined);
+    set.maintain();
+    expect([set.size, set.counts.failed]).to.deep.equal([0, 1]);
+  });
+
+  it('replaces a lost connection at once', async () => {
+    const { set } = create({ reconnect: { minMs: 60_000, maxMs: 60_000, stableMs: 1 } });
+    set.maintain();
+    await until('one', () => allReady(set));
+    const [before] = set.members;
+    node.cut('rst');
+    await until('another', () => set.counts.connected === 2);
+    const [after] = set.members;
+    expect(after).to.not.equal(before);
+    expect(set.has(before!)).to.equal(false);
+    expect(set.counts).to.deep.equal({ connected: 2, failed: 0, lost: 1 });
+  });
+
+  it('does not replace one that is not to be kept up', async () => {
+    const { set, lanes, world } = create({ minConnections: 0 });
+    set.withRoom();
+    await until('one', () => allReady(set));
+    node.cut('fin');
+    await until('the loss', () => set.counts.lost === 1);
+    await turns(5);
+    expect([set.size, node.totalConnections, lanes.length, world.wanted]).to.deep.equal([0, 1, 0, 0]);
+  });
+
+  it('tells those who wait for a connection why there is none', async () => {
+    node.faults.rejectKey();
+    const { set } = create({ minConnections: 0 });
+    const member = set.withRoom();
+    expect(await rejection<TunnelError>(member!.ready)).to.include({ code: 'ERR_TUNNEL_AUTH' });
+    expect(set.reconnect.failure).to.include({ code: 'ERR_TUNNEL_AUTH' });
+  });
+
+  it('closes a connection above those to be kept up when nobody uses it, and no other', async () => {
+    const { set, lanes, want } = create({ minConnections: 1 });
+    want(3);
+    await until('two', () => allReady(set));
+    const [first, second] = [lanes[0]!, lanes[2]!];
+    set.releaseUnused(second);
+    expect(set.size).to.equal(2);
+    second.lanes = 0;
+    set.releaseUnused(second);
+    expect(set.has(second)).to.equal(false);
+    await node.until(({ connections }) => connections === 1);
+    first.lanes = 0;
+    set.releaseUnused(first);
+    expect(set.has(first)).to.equal(true);
+  });
+
+  it('gives up attempts above those to be kept up, and no connection that is ready', async () => {
+    const { set, want } = create({ minConnections: 1 });
+    set.maintain();
+    await until('one', () => allReady(set));
+    node.faults.stallHandshake();
+    want(5);
+    expect(set.size).to.equal(3);
+    await node.until(({ connections }) => connections === 3);
+    set.abandonAttempts();
+    expect(set.size).to.equal(1);
+    await node.until(({ connections }) => connections === 1);
+    expect(set.counts).to.deep.equal({ connected: 1, failed: 0, lost: 0 });
+  });
+
+  it('closes with the sockets of its connections, while it makes no more', async () => {
+    const { set, want } = create();
+    want(4);
+    await until('two', () => allReady(set));
+    await set.close();
+    expect(set.size).to.equal(0);
+    expect(set.withRoom()).to.equal(undefined);
+    await node.until(({ connections }) => connections === 0);
+    set.maintain();
+    expect(set.size).to.equal(0);
+  });
+
+  it('closes in the midst of attempts and back-offs', async () => {
+    node.faults.stallHandshake();
+    const connecting = create();
+    connecting.set.maintain();
+    await node.until(({ connections }) => connections === 1);
+    await connecting.set.close();
+    await node.until(({ connections }) => connections === 0);
+    await node.stop();
+    const failing = create();
+    failing.set.maintain();
+    await until('a failure', () => failing.set.counts.failed > 0);
+    await failing.set.close();
+    const { failed } = failing.set.counts;
+    await turns(10);
+    expect(failing.set.counts.failed).to.equal(failed);
+  });
+
+  it('keeps nothing up while it is closing, but makes connections that are wanted', async () => {
+    const { set, want } = create();
+    set.maintain();
+    await until('one', () => allReady(set));
+    set.beginClosing();
+    node.cut('rst');
+    await until('the loss', () => set.counts.lost === 1);
+    await turns(5);
+    expect(set.size).to.equal(0);
+    want(1);
+    await until('another', () => set.counts.connected === 2);
+  });
+
+  it('is destroyed at once, with what drains and what connects', async () => {
+    const { set, lanes, want } = create({ minConnections: 0 });
+    want(1);
+    await until('one', () => allReady(set));
+    const endpoint = await lab.endpoint();
+    const socket = await lanes[0]!.connection.open(
+      { host: '127.0.0.1', port: endpoint.port, allowHalfOpen: false, onFree: () => undefined },
+      new AbortController().signal,
+    );
+    const errored = new Promise((resolve) => socket.once('error', resolve));
+    lanes[0]!.lanes = 0;
+    set.releaseUnused(lanes[0]!);
+    expect([set.size, set.draining.size]).to.deep.equal([0, 1]);
+    node.faults.stallHandshake();
+    want(2);
+    const error = new ClosedError('destroyed');
+    set.destroy(error);
+    expect(await errored).to.include({ code: 'ECONNRESET', cause: error });
+    expect([set.size, set.draining.size]).to.deep.equal([0, 0]);
+    await set.close();
+    await node.until(({ connections }) => connections === 0);
+    expect(set.counts).to.include({ failed: 0, lost: 0 });
+  });
+});
