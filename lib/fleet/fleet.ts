@@ -1,0 +1,182 @@
+import { debug } from '../diagnostics.js';
+import { ClosedError, type TunnelError } from '../errors.js';
+import type { NodePool } from '../pool/node-pool.js';
+import { normalizeNodes, sameNode, type Node, type NodeSpec } from './node.js';
+import type { NodeState, NodeStatus } from './node-status.js';
+import { Router, type Route } from './router.js';
+
+export interface FleetOptions {
+  readonly onMiss: 'any-node' | 'reject';
+  /** Makes the pool of a node; `onChange` is to be called when its state may have changed. */
+  readonly createPool: (node: Node, onChange: () => void) => NodePool;
+  /** Called when a node has entered another state. */
+  readonly onState: (name: string) => void;
+}
+
+/** Something that will happen once. */
+class Change {
+  happen: () => void = () => undefined;
+  readonly happened = new Promise<void>((resolve) => {
+    this.happen = resolve;
+  });
+}
+
+interface Entry {
+  node: Node;
+  readonly pool: NodePool;
+  state: NodeState;
+  since: Date;
+}
+
+/** The nodes there are, each with its pool, and who of them carries a dial. */
+export class Fleet {
+  readonly #options: FleetOptions;
+  #entries = new Map<string, Entry>();
+  /** Pools of nodes that were removed or replaced and still carry streams. */
+  readonly #leaving = new Set<NodePool>();
+  #router: Router;
+  #nextChange = new Change();
+
+  constructor(options: FleetOptions) {
+    this.#options = options;
+    this.#router = this.#createRouter();
+  }
+
+  /**
+   * Makes these the nodes: an unchanged one keeps its connections and streams, a removed one drains, a changed one is replaced.
+   *
+   * @throws {@link InvalidOptionError}, and changes nothing then
+   */
+  update(specs: readonly NodeSpec[]): void {
+    const before = this.#entries;
+    // Whatever is wrong with the new nodes is found before the first of the old ones is touched.
+    const wanted = [...normalizeNodes(specs).values()].map((node) => {
+      const known = before.get(node.name);
+      const kept = known !== undefined && sameNode(known.node, node);
+      return { node, kept, entry: kept ? known : this.#createEntry(node) };
+    });
+    for (const { node, entry } of wanted) entry.node = node;
+    this.#entries = new Map(wanted.map(({ node, entry }) => [node.name, entry]));
+    this.#router = this.#createRouter();
+    const added = wanted.filter(({ kept }) => !kept);
+    const removed = [...before].filter(([name, entry]) => this.#entries.get(name) !== entry);
+    for (const [, { pool }] of removed) this.#leave(pool);
+    for (const { entry } of added) entry.pool.start();
+    this.#announceChange();
+    debug.router(
+      '%d nodes, %d of them new; %d removed or replaced',
+      wanted.length,
+      added.length,
+      removed.length,
+    );
+  }
+
+  /** @throws {@link NoRouteError} */
+  route(host: string, node: string | undefined): Route {
+    return this.#router.route(host, { node });
+  }
+
+  /** @throws {@link ClosedError} when the node has been removed since it was routed to */
+  pool(node: Node): NodePool {
+    const entry = this.#entries.get(node.name);
+    if (entry === undefined) throw new ClosedError(`${node.name} has been removed`, { node: node.name });
+    return entry.pool;
+  }
+
+  /** Has every node make a connection that has none. */
+  warm(): void {
+    for (const { pool } of this.#entries.values()) pool.warm();
+  }
+
+  /** How the nodes fare, with the failure that each is waiting out. */
+  *states(): Iterable<{ readonly state: NodeState; readonly failure: TunnelError | undefined }> {
+    for (const { pool } of this.#entries.values()) yield pool.snapshot();
+  }
+
+  /** Resolves when something has happened to a node's connections, or the nodes become others. */
+  get changed(): Promise<void> {
+    return this.#nextChange.happened;
+  }
+
+  status(name: string): NodeStatus | undefined {
+    const entry = this.#entries.get(name);
+    return entry === undefined ? undefined : statusOf(entry);
+  }
+
+  statuses(): NodeStatus[] {
+    return [...this.#entries.values()].map(statusOf);
+  }
+
+  /** Takes no more dials; resolves when every stream is over and every connection closed. */
+  async close(): Promise<void> {
+    await Promise.all([...this.#pools()].map((pool) => pool.close()));
+  }
+
+  /** Ends every stream and connection at once. */
+  async destroy(error: TunnelError): Promise<void> {
+    await Promise.all([...this.#pools()].map((pool) => pool.destroy(error)));
+  }
+
+  *#pools(): Iterable<NodePool> {
+    for (const { pool } of this.#entries.values()) yield pool;
+    yield* this.#leaving;
+  }
+
+  #createRouter(): Router {
+    const nodes = [...this.#entries.values()].map(({ node }) => node);
+    return new Router(nodes, {
+      load: ({ name }) => this.#entries.get(name)?.pool.load,
+      onMiss: this.#options.onMiss,
+    });
+  }
+
+  #createEntry(node: Node): Entry {
+    const entry: Entry = {
+      node,
+      pool: this.#options.createPool(node, () => this.#noteState(entry)),
+      state: 'idle',
+      since: new Date(),
+    };
+    return entry;
+  }
+
+  #noteState(entry: Entry): void {
+    if (this.#entries.get(entry.node.name) !== entry) return;
+    this.#announceChange();
+    const { state } = entry.pool.snapshot();
+    if (state === entry.state) return;
+    entry.state = state;
+    entry.since = new Date();
+    this.#options.onState(entry.node.name);
+  }
+
+  #announceChange(): void {
+    const { happen } = this.#nextChange;
+    this.#nextChange = new Change();
+    happen();
+  }
+
+  #leave(pool: NodePool): void {
+    this.#leaving.add(pool);
+    void pool.close().finally(() => this.#leaving.delete(pool));
+  }
+}
+
+function statusOf({ node, pool, state, since }: Entry): NodeStatus {
+  const { failure, retryInMs, roundTripMs, connections, channels, counts } = pool.snapshot();
+  return {
+    name: node.name,
+    address: node.address,
+    port: node.port,
+    state,
+    since,
+    ...(failure !== undefined && {
+      cause: { code: failure.code, message: failure.message },
+      retryAt: new Date(Date.now() + retryInMs),
+    }),
+    ...(roundTripMs !== undefined && { roundTripMs }),
+    connections,
+    channels,
+    counts,
+  };
+}

@@ -1,0 +1,32 @@
+import type { PoolSnapshot } from '../pool/pool-snapshot.js';
+
+/** How a node fares; see {@link NodeStatus.state}. */
+export type NodeState = PoolSnapshot['state'];
+
+/** One node at one moment. */
+export interface NodeStatus {
+  readonly name: string;
+  readonly address: string;
+  readonly port: number;
+  /**
+   * - `idle`: no connection, because none is wanted (`pool.minConnections` is 0)
+   * - `connecting`: the first connection is being made, or a lost one is being replaced
+   * - `ready`: connected
+   * - `degraded`: connected, but further connections fail
+   * - `down`: not connected, and the last attempt failed
+   */
+  readonly state: NodeState;
+  /** When the state was entered. */
+  readonly since: Date;
+  /** Why the node is `degraded` or `down`. */
+  readonly cause?: { readonly code: string; readonly message: string };
+  /** When the next attempt to connect is due. */
+  readonly retryAt?: Date;
+  /** How long sshd took to answer the last keepalive, in milliseconds. */
+  readonly roundTripMs?: number;
+  readonly connections: PoolSnapshot['connections'];
+  /** Streams that are open, and dials that wait for one to end. */
+  readonly channels: PoolSnapshot['channels'];
+  /** Since the node was added or changed: connections that became ready, attempts that failed, connections that were lost. */
+  readonly counts: PoolSnapshot['counts'];
+}

@@ -1,0 +1,132 @@
+import { InvalidOptionError } from '../errors.js';
+import type { HostKeyVerifier } from '../ssh/host-keys/verifier.js';
+import { hostKeyVerifierFor } from '../ssh/host-keys/pinned-host-key.js';
+import {
+  arrayOf,
+  describeValue,
+  host,
+  objectOf,
+  optional,
+  port,
+  username,
+  withDefault,
+  type Check,
+} from '../validation.js';
+import { parseCidr, parseHost, type Cidr } from './ip-address.js';
+
+/** A machine of the cluster that runs sshd. */
+export interface NodeSpec {
+  /** Unique name, whatever the case; a dial to this name goes to this node. */
+  name: string;
+  /**
+   * Name or IP address at which sshd is reached. A dial to it goes to this node. Nodes may share an address,
+   * such as several sshd on different ports of one machine; a dial to a shared address goes to any of them, a
+   * dial to a name never does.
+   */
+  address: string;
+  /** Port of sshd. Default: 22. */
+  port?: number | undefined;
+  /** All other names and IP addresses that mean this node. */
+  addresses?: readonly string[] | undefined;
+  /** Pod networks of this node, such as `10.244.1.0/24` or `fd00:10:244:1::/64`. */
+  podCIDRs?: readonly string[] | undefined;
+  /** Its host key (`SHA256:…`, or a public key line), or a verifier. Default: the dialer's `ssh.hostKeys`. */
+  hostKey?: string | HostKeyVerifier | undefined;
+  /** User to log in as. Default: the dialer's `ssh.username`. */
+  username?: string | undefined;
+  /** Where a dial to the node's own name or addresses arrives, such as `127.0.0.1`. Default: as asked for. */
+  selfAddress?: string | undefined;
+}
+
+/** A checked {@link NodeSpec}: frozen, with its defaults, IP addresses in canonical form without brackets. */
+export interface Node {
+  readonly name: string;
+  readonly address: string;
+  readonly port: number;
+  /** All names and IP addresses that mean this node, `address` first, none twice. */
+  readonly addresses: readonly string[];
+  readonly podCIDRs: readonly Cidr[];
+  readonly hostKey: string | HostKeyVerifier | undefined;
+  readonly username: string | undefined;
+  readonly selfAddress: string | undefined;
+}
+
+const dialable: Check<string> = (value, path) => parseHost(host(value, path)).host;
+
+const cidr: Check<Cidr> = (value, path) => {
+  const parsed = typeof value === 'string' ? parseCidr(value) : undefined;
+  if (parsed !== undefined) return parsed;
+  const example = 'a network such as 10.244.1.0/24 or fd00:10:244:1::/64';
+  throw new InvalidOptionError(path, `must be ${example}, got ${describeValue(value)}`);
+};
+
+/** A key is checked here, but kept as the text it was, because that is what {@link sameNode} can compare. */
+const hostKey: Check<string | HostKeyVerifier> = (value, path) => {
+  const verifier = hostKeyVerifierFor(value, path);
+  return typeof value === 'string' ? value : verifier;
+};
+
+const checkSpec = objectOf({
+  name: host,
+  address: dialable,
+  port: withDefault(port, 22),
+  addresses: withDefault(arrayOf(dialable), []),
+  podCIDRs: withDefault(arrayOf(cidr), []),
+  hostKey: optional(hostKey),
+  username: optional(username),
+  selfAddress: optional(dialable),
+} satisfies Record<keyof NodeSpec, Check<unknown>>);
+
+const checkNode: Check<Node> = (value, path) => {
+  const spec = checkSpec(value, path);
+  const addresses = uniqueBy([spec.address, ...spec.addresses], (address) => parseHost(address).key);
+  const podCIDRs = uniqueBy(spec.podCIDRs, (network) => network.text);
+  return Object.freeze({ ...spec, addresses: Object.freeze(addresses), podCIDRs: Object.freeze(podCIDRs) });
+};
+
+/**
+ * Checks a list of nodes and keys them by name, in the order given.
+ *
+ * Only a name must be unique. An address or a pod network may have several owners: a cluster's API lists the
+ * node that left beside the one that got its address, and that must not cost the others their update.
+ *
+ * @throws {@link InvalidOptionError} `ERR_TUNNEL_INVALID_OPTION`
+ */
+export function normalizeNodes(specs: readonly NodeSpec[], path = 'nodes'): ReadonlyMap<string, Node> {
+  const nodes = arrayOf(checkNode)(specs, path);
+  const indexes = new Map<string, number>();
+  for (const [index, { name }] of nodes.entries()) {
+    const { key } = parseHost(name);
+    const earlier = indexes.get(key);
+    if (earlier !== undefined) {
+      const problem = `${describeValue(name)} is already the name of ${path}[${earlier}]; a name is unique`;
+      throw new InvalidOptionError(`${path}[${index}].name`, problem);
+    }
+    indexes.set(key, index);
+  }
+  return new Map(nodes.map((node) => [node.name, node]));
+}
+
+/**
+ * Whether connections made for one state of a node serve the other: same sshd, same identity, same login.
+ * Addresses, pod networks and `selfAddress` may differ, they only change which dials come this way. Verifiers
+ * are the same if they are one object, so make one and use it in every list.
+ */
+export function sameNode(a: Node, b: Node): boolean {
+  return (
+    a.name === b.name &&
+    a.address === b.address &&
+    a.port === b.port &&
+    a.hostKey === b.hostKey &&
+    a.username === b.username
+  );
+}
+
+function uniqueBy<T>(members: readonly T[], keyOf: (member: T) => string): T[] {
+  const seen = new Map<string, T>();
+  for (const member of members) {
+    const key = keyOf(member);
+    if (!seen.has(key)) seen.set(key, member);
+  }
+  return [...seen.values()];
+}

@@ -1,0 +1,36 @@
+export type { DialOptions, Dialer } from './dialer.js';
+export { TunnelDialer, type DialerStatus, type TunnelDialerEvents } from './tunnel-dialer.js';
+export type {
+  HealthOptions,
+  PoolOptions,
+  ReconnectOptions,
+  SshOptions,
+  TimeoutOptions,
+  TunnelDialerOptions,
+} from './options.js';
+export type { NodeSpec } from './fleet/node.js';
+export type { NodeState, NodeStatus } from './fleet/node-status.js';
+export type { TunnelSocket } from './ssh/tunnel-socket.js';
+export type { HostIdentity, HostKeyVerdict, HostKeyVerifier } from './ssh/host-keys/verifier.js';
+export { knownHosts } from './ssh/host-keys/known-hosts.js';
+export { pinnedHostKey } from './ssh/host-keys/pinned-host-key.js';
+export { trustOnFirstUse } from './ssh/host-keys/trust-on-first-use.js';
+export { insecureAcceptAnyHostKey } from './ssh/host-keys/insecure-host-key.js';
+export {
+  AllNodesFailedError,
+  AuthenticationError,
+  ChannelRefusedError,
+  ClosedError,
+  DialTimeoutError,
+  EndpointError,
+  HostKeyError,
+  InvalidOptionError,
+  NoRouteError,
+  NodeUnavailableError,
+  PoolExhaustedError,
+  TransportError,
+  TunnelError,
+  type DialPhase,
+  type EndpointErrorCode,
+  type HostKeyRejection,
+} from './errors.js';

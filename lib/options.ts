@@ -1,0 +1,162 @@
+import { InvalidOptionError } from './errors.js';
+import type { NodeSpec } from './fleet/node.js';
+import { isHostKeyVerifier, type HostKeyVerifier } from './ssh/host-keys/verifier.js';
+import {
+  describeKind,
+  integer,
+  milliseconds,
+  objectOf,
+  oneOf,
+  username,
+  withDefault,
+  type Check,
+  type Checked,
+} from './validation.js';
+
+/** How to log in to the nodes, and how to know them. */
+export interface SshOptions {
+  /** User to log in as, unless the node says otherwise. */
+  username: string;
+  /** Private key in PEM or OpenSSH form; it is parsed once. */
+  privateKey?: string | Buffer | undefined;
+  /** Passphrase of an encrypted private key. */
+  passphrase?: string | Buffer | undefined;
+  /** Socket of an ssh-agent, or `true` for `SSH_AUTH_SOCK`. It is asked after `privateKey`. */
+  agent?: string | true | undefined;
+  /** Judges the nodes' host keys, unless the node has a `hostKey` of its own. Required unless every node has one. */
+  hostKeys?: HostKeyVerifier | undefined;
+}
+
+/** The connections of each node. */
+export interface PoolOptions {
+  /** Connections kept up to each node without need; 0 connects on demand. Default: 1. */
+  minConnections?: number | undefined;
+  /** Connections to each node. Default: 4. */
+  maxConnections?: number | undefined;
+  /** Streams on one connection before another is made; sshd grows slower with each. Default: 128. */
+  maxChannelsPerConnection?: number | undefined;
+  /** Dials that may wait for a stream to end when all connections are full, per node. Default: 1024. */
+  maxQueue?: number | undefined;
+  /** Time in milliseconds after which unused connections above `minConnections` are closed. Default: 60 000. */
+  idleTimeoutMs?: number | undefined;
+}
+
+/** When a node is given up. */
+export interface HealthOptions {
+  /** Silence in milliseconds after which a node is asked for a sign of life. Default: 10 000. */
+  keepaliveIntervalMs?: number | undefined;
+  /** Unanswered questions after which a connection is dead: that is `keepaliveIntervalMs × (keepaliveCountMax + 1)` after the last byte. Default: 2. */
+  keepaliveCountMax?: number | undefined;
+}
+
+/** When a node is tried again. */
+export interface ReconnectOptions {
+  /** Shortest wait in milliseconds after a failed attempt. Default: 250. */
+  minMs?: number | undefined;
+  /** Longest wait in milliseconds after failed attempts. Default: 30 000. */
+  maxMs?: number | undefined;
+  /** Time in milliseconds after which a connection counts as lasting, and earlier failures are forgotten. Default: 10 000. */
+  stableMs?: number | undefined;
+  /** Handshakes under way at once, over all nodes. Default: 32. */
+  maxHandshakes?: number | undefined;
+  /** Handshakes under way at once with one node; keep it below its sshd's MaxStartups (10). Default: 4. */
+  maxHandshakesPerNode?: number | undefined;
+}
+
+/** Deadlines. */
+export interface TimeoutOptions {
+  /** A dial as a whole, in milliseconds. Default: 30 000. */
+  dialMs?: number | undefined;
+  /** TCP connection, SSH handshake and login together, in milliseconds. Default: 10 000. */
+  connectMs?: number | undefined;
+  /** How long `close()` waits for open streams, in milliseconds. Default: 30 000. */
+  graceMs?: number | undefined;
+}
+
+export interface TunnelDialerOptions {
+  /** The nodes; `update` replaces them. */
+  nodes: readonly NodeSpec[];
+  ssh: SshOptions;
+  /** Who carries a dial to a host that no node owns: any ready node (the default), or none. */
+  onMiss?: 'any-node' | 'reject' | undefined;
+  pool?: PoolOptions | undefined;
+  health?: HealthOptions | undefined;
+  reconnect?: ReconnectOptions | undefined;
+  timeouts?: TimeoutOptions | undefined;
+}
+
+const hostKeyVerifier: Check<HostKeyVerifier | undefined> = (value, path) => {
+  if (value === undefined || isHostKeyVerifier(value)) return value;
+  throw new InvalidOptionError(
+    path,
+    `must be knownHosts(…), pinnedHostKey(…), trustOnFirstUse(…) or another HostKeyVerifier, got ${describeKind(value)}`,
+  );
+};
+
+/** Passed on as it is: lib/ssh/credentials.ts judges it, without showing it. */
+const secret: Check<unknown> = (value) => value;
+/** The list of nodes is judged by `normalizeNodes`. */
+const unjudged: Check<unknown> = (value) => value;
+
+const checkOptions = objectOf({
+  nodes: unjudged,
+  ssh: objectOf({
+    username,
+    privateKey: secret,
+    passphrase: secret,
+    agent: unjudged,
+    hostKeys: hostKeyVerifier,
+  } satisfies Record<keyof SshOptions, Check<unknown>>),
+  onMiss: withDefault(oneOf('any-node', 'reject'), 'any-node'),
+  pool: group({
+    minConnections: withDefault(integer(0, 1000), 1),
+    maxConnections: withDefault(integer(1, 1000), 4),
+    maxChannelsPerConnection: withDefault(integer(1, 10_000), 128),
+    maxQueue: withDefault(integer(0, 1_000_000), 1024),
+    idleTimeoutMs: withDefault(milliseconds(1), 60_000),
+  } satisfies Record<keyof PoolOptions, Check<unknown>>),
+  health: group({
+    keepaliveIntervalMs: withDefault(milliseconds(1), 10_000),
+    keepaliveCountMax: withDefault(integer(1, 1000), 2),
+  } satisfies Record<keyof HealthOptions, Check<unknown>>),
+  reconnect: group({
+    minMs: withDefault(milliseconds(1), 250),
+    maxMs: withDefault(milliseconds(1), 30_000),
+    stableMs: withDefault(milliseconds(), 10_000),
+    maxHandshakes: withDefault(integer(1, 10_000), 32),
+    maxHandshakesPerNode: withDefault(integer(1, 1000), 4),
+  } satisfies Record<keyof ReconnectOptions, Check<unknown>>),
+  timeouts: group({
+    dialMs: withDefault(milliseconds(1), 30_000),
+    connectMs: withDefault(milliseconds(1), 10_000),
+    graceMs: withDefault(milliseconds(), 30_000),
+  } satisfies Record<keyof TimeoutOptions, Check<unknown>>),
+} satisfies Record<keyof TunnelDialerOptions, Check<unknown>>);
+
+/** {@link TunnelDialerOptions} with every default filled in. */
+export type CheckedOptions = ReturnType<typeof checkOptions>;
+
+/** @throws {@link InvalidOptionError} `ERR_TUNNEL_INVALID_OPTION` with the option's path */
+export function checkTunnelDialerOptions(options: TunnelDialerOptions): CheckedOptions {
+  const checked = checkOptions(options, '');
+  const { pool, reconnect } = checked;
+  if (pool.minConnections > pool.maxConnections) {
+    throw new InvalidOptionError(
+      'pool.minConnections',
+      `must not exceed pool.maxConnections (${pool.maxConnections}), got ${pool.minConnections}`,
+    );
+  }
+  if (reconnect.minMs > reconnect.maxMs) {
+    throw new InvalidOptionError(
+      'reconnect.minMs',
+      `must not exceed reconnect.maxMs (${reconnect.maxMs}), got ${reconnect.minMs}`,
+    );
+  }
+  return checked;
+}
+
+/** A group of options that may be left out as a whole. */
+function group<Shape extends Record<string, Check<unknown>>>(shape: Shape): Check<Checked<Shape>> {
+  const check = objectOf(shape);
+  return (value, path) => check(value ?? {}, path);
+}

@@ -1,0 +1,261 @@
+import { EventEmitter, setMaxListeners } from 'node:events';
+import { debug } from './diagnostics.js';
+import type { DialOptions, Dialer } from './dialer.js';
+import { AllNodesFailedError, ClosedError, InvalidOptionError, TunnelError } from './errors.js';
+import { Fleet } from './fleet/fleet.js';
+import type { NodeStatus } from './fleet/node-status.js';
+import type { Node, NodeSpec } from './fleet/node.js';
+import type { Route } from './fleet/router.js';
+import { checkTunnelDialerOptions, type CheckedOptions, type TunnelDialerOptions } from './options.js';
+import { DialAttempt } from './pool/dial-attempt.js';
+import { NodePool } from './pool/node-pool.js';
+import { Semaphore } from './pool/semaphore.js';
+import { Credentials, type CredentialOptions } from './ssh/login/credentials.js';
+import { isLasting, triesNextNode } from './ssh/failures.js';
+import type { HostKeyVerifier } from './ssh/host-keys/verifier.js';
+import { hostKeyVerifierFor } from './ssh/host-keys/pinned-host-key.js';
+import type { TunnelSocket } from './ssh/tunnel-socket.js';
+import { unlessAborted } from './unless-aborted.js';
+import {
+  abortSignal,
+  boolean,
+  host as checkHost,
+  milliseconds,
+  nonEmptyString,
+  objectOf,
+  optional,
+  port as checkPort,
+  type Check,
+} from './validation.js';
+
+/** What a {@link TunnelDialer} emits. */
+export interface TunnelDialerEvents {
+  /** A node has entered another state. */
+  nodeState: [status: NodeStatus];
+}
+
+/** A dialer at one moment: plain data. */
+export interface DialerStatus {
+  readonly state: 'open' | 'closing' | 'closed';
+  readonly nodes: readonly NodeStatus[];
+}
+
+const checkDialOptions = objectOf({
+  signal: optional(abortSignal),
+  timeoutMs: optional(milliseconds(1)),
+  node: optional(nonEmptyString),
+  allowHalfOpen: optional(boolean),
+} satisfies Record<keyof DialOptions, Check<unknown>>);
+
+const checkReadyOptions = objectOf({ signal: optional(abortSignal), every: optional(boolean) });
+
+/**
+ * Dials endpoints behind nodes through SSH: keeps connections to every node's sshd, and opens a channel for each dial.
+ *
+ * Its connections keep the process running until `close()` or `destroy()`.
+ *
+ * @example
+ * ```ts
+ * const dialer = new TunnelDialer({
+ *   nodes: [{ name: 'node-1', address: '10.0.0.11' }],
+ *   ssh: { username: 'tunnel', privateKey: readFileSync('id_ed25519'), hostKeys: knownHosts('known_hosts') },
+ * });
+ * const socket = await dialer.dial('node-1', 10250);
+ * ```
+ */
+export class TunnelDialer extends EventEmitter<TunnelDialerEvents> implements Dialer {
+  readonly #options: CheckedOptions;
+  readonly #credentials: Credentials;
+  readonly #handshakes: Semaphore;
+  readonly #fleet: Fleet;
+  readonly #attempts = new Set<DialAttempt>();
+  #state: DialerStatus['state'] = 'open';
+  #closing: Promise<void> | undefined;
+  readonly #closed = new AbortController();
+
+  /** @throws {@link InvalidOptionError} `ERR_TUNNEL_INVALID_OPTION` with the path of the wrong option */
+  constructor(options: TunnelDialerOptions) {
+    super();
+    // Each waiting ready() listens to it.
+    setMaxListeners(0, this.#closed.signal);
+    this.#options = checkTunnelDialerOptions(options);
+    this.#credentials = new Credentials(this.#options.ssh as CredentialOptions);
+    this.#handshakes = new Semaphore(this.#options.reconnect.maxHandshakes);
+    this.#fleet = new Fleet({
+      onMiss: this.#options.onMiss,
+      createPool: (node, onChange) => this.#createPool(node, onChange),
+      onState: (name) => this.#nodeState(name),
+    });
+    this.#fleet.update(options.nodes);
+  }
+
+  /**
+   * Opens one byte stream to an endpoint: through the node that the host means, that owns its pod network, or any other (`onMiss`).
+   *
+   * @param host - name or IP address, IPv6 with or without brackets; a name is resolved on the node
+   * @param port - 1 to 65535
+   * @throws {@link TunnelError} by class and `code`, or the reason of `options.signal`
+   */
+  async dial(host: string, port: number, options: DialOptions = {}): Promise<TunnelSocket> {
+    checkHost(host, 'host');
+    checkPort(port, 'port');
+    const { signal, timeoutMs, node, allowHalfOpen } = checkDialOptions(options, 'options');
+    signal?.throwIfAborted();
+    if (this.#state !== 'open') throw new ClosedError('the dialer is closed', { host, port });
+    const route = this.#fleet.route(host, node);
+    const attempt = new DialAttempt({
+      host,
+      port,
+      allowHalfOpen: allowHalfOpen ?? false,
+      timeoutMs: timeoutMs ?? this.#options.timeouts.dialMs,
+      signal,
+    });
+    this.#attempts.add(attempt);
+    try {
+      return await this.#dialCandidates(route, attempt);
+    } finally {
+      this.#attempts.delete(attempt);
+      attempt[Symbol.dispose]();
+    }
+  }
+
+  /**
+   * Makes these the nodes. An unchanged one keeps its connections and streams, a removed one drains, a changed one is replaced.
+   *
+   * @throws {@link InvalidOptionError} and changes nothing; {@link ClosedError}
+   */
+  update(nodes: readonly NodeSpec[]): void {
+    if (this.#state !== 'open') throw new ClosedError('the dialer is closed');
+    this.#fleet.update(nodes);
+  }
+
+  /**
+   * Resolves when a node is ready, or with `every` when all are.
+   *
+   * @throws the signal's reason; {@link ClosedError}; and when waiting cannot help, the nodes' own errors: a key or host key was refused by
+   *   the only nodes that could have become ready
+   */
+  async ready(
+    options: { signal?: AbortSignal | undefined; every?: boolean | undefined } = {},
+  ): Promise<void> {
+    const { signal, every = false } = checkReadyOptions(options, 'options');
+    for (;;) {
+      signal?.throwIfAborted();
+      this.#closed.signal.throwIfAborted();
+      this.#fleet.warm();
+      if (this.#isReady(every)) return;
+      const change = unlessAborted(this.#fleet.changed, this.#closed.signal);
+      await (signal === undefined ? change : unlessAborted(change, signal));
+    }
+  }
+
+  /** A snapshot of the dialer and its nodes. */
+  status(): DialerStatus {
+    return { state: this.#state, nodes: this.#fleet.statuses() };
+  }
+
+  /** Takes no more dials, waits for those under way and for open streams up to `timeouts.graceMs`, then destroys. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  /** Errors every stream, rejects every dial and closes every connection at once. */
+  destroy(error?: Error): void {
+    if (this.#state === 'closed') return;
+    const reason = new ClosedError('the dialer was destroyed', { cause: error });
+    this.#finish(reason);
+    for (const attempt of this.#attempts) attempt.abort(reason);
+    void this.#fleet.destroy(reason);
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #close(): Promise<void> {
+    if (this.#state === 'closed') return;
+    this.#state = 'closing';
+    const timer = setTimeout(
+      () => this.destroy(new Error('the grace period is over')),
+      this.#options.timeouts.graceMs,
+    );
+    await this.#fleet.close();
+    clearTimeout(timer);
+    this.#finish(new ClosedError('the dialer was closed'));
+  }
+
+  #finish(reason: ClosedError): void {
+    this.#state = 'closed';
+    this.#closed.abort(reason);
+  }
+
+  async #dialCandidates(route: Route, attempt: DialAttempt): Promise<TunnelSocket> {
+    const { host, port } = attempt;
+    const failures: TunnelError[] = [];
+    for (const candidate of route.candidates) {
+      try {
+        attempt.host = candidate.host;
+        return await this.#fleet.pool(candidate.node).dial(attempt);
+      } catch (error) {
+        if (attempt.signal.aborted || !(error instanceof TunnelError) || !triesNextNode(error, route.kind))
+          throw error;
+        debug.dialer('%s:%d through %s: %s', host, port, candidate.node.name, error.message);
+        failures.push(error);
+      }
+    }
+    const [only] = failures;
+    throw failures.length === 1 && only !== undefined ? only : new AllNodesFailedError(failures, host, port);
+  }
+
+  #isReady(every: boolean): boolean {
+    const states = [...this.#fleet.states()];
+    const isUp = ({ state }: { state: NodeStatus['state'] }): boolean =>
+      state === 'ready' || state === 'degraded';
+    if (states.length > 0 && (every ? states.every(isUp) : states.some(isUp))) return true;
+    const hopeless = states.flatMap(({ state, failure }) =>
+      state === 'down' && failure && isLasting(failure) ? [failure] : [],
+    );
+    const [first] = hopeless;
+    if (first === undefined || (!every && hopeless.length < states.length)) return false;
+    throw hopeless.length === 1
+      ? first
+      : new AggregateError(hopeless, `nodes refuse us: ${hopeless.map(({ message }) => message).join('; ')}`);
+  }
+
+  #nodeState(name: string): void {
+    const status = this.#fleet.status(name);
+    if (status === undefined) return;
+    debug.dialer('%s is %s', name, status.state);
+    // A listener must not run inside the connection that reports.
+    queueMicrotask(() => this.emit('nodeState', status));
+  }
+
+  #createPool(node: Node, onChange: () => void): NodePool {
+    const { ssh, pool, health, reconnect, timeouts } = this.#options;
+    return new NodePool({
+      target: {
+        node: node.name,
+        host: { names: [...node.addresses, node.name], port: node.port },
+        username: node.username ?? ssh.username,
+        credentials: this.#credentials,
+        hostKeys: this.#hostKeysOf(node),
+        connectMs: timeouts.connectMs,
+      },
+      ...pool,
+      ...health,
+      reconnect,
+      handshakes: [new Semaphore(reconnect.maxHandshakesPerNode), this.#handshakes],
+      onChange,
+    });
+  }
+
+  #hostKeysOf(node: Node): HostKeyVerifier {
+    if (node.hostKey !== undefined) return hostKeyVerifierFor(node.hostKey, `hostKey of ${node.name}`);
+    if (this.#options.ssh.hostKeys !== undefined) return this.#options.ssh.hostKeys;
+    throw new InvalidOptionError(
+      'ssh.hostKeys',
+      `is missing, and ${node.name} has no hostKey of its own: pass knownHosts('/etc/ssh/ssh_known_hosts') or pinnedHostKey('SHA256:…')`,
+    );
+  }
+}
