@@ -16,7 +16,7 @@ import { parseCidr, parseHost, type Cidr } from './ip-address.js';
 
 /** A machine of the cluster that runs sshd. */
 export interface NodeSpec {
-  /** Unique name, whatever the case; a dial to this name goes to this node. */
+  /** Unique name, whatever the case; a dial to this name goes to this node. A host key on record for the name is the node's, too. */
   name: string;
   /**
    * Name or IP address at which sshd is reached. A dial to it goes to this node. Nodes may share an address,

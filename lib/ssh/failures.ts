@@ -124,6 +124,15 @@ function outOfResources(
   );
 }
 
+/** A node and where its sshd is, for messages; a name that says nothing new is left out. */
+export function describeNode({
+  node,
+  address,
+  port,
+}: Pick<AttemptContext, 'node' | 'address' | 'port'>): string {
+  return node === address ? `${address}:${port}` : `${node} (${address}:${port})`;
+}
+
 /** What a connection knows when its attempt fails. */
 export interface AttemptContext {
   node: string;
@@ -139,7 +148,7 @@ export interface AttemptContext {
 /** Translates why a connection could not be made. */
 export function connectFailure(error: unknown, attempt: AttemptContext): TunnelError {
   const cause = asSsh2Error(error);
-  const where = `${attempt.node} (${attempt.address}:${attempt.port})`;
+  const where = describeNode(attempt);
   const details = { node: attempt.node, cause };
   const lost = (message: string): TransportError =>
     new TransportError('ERR_TUNNEL_LOST', `${where} ${message}`, details);

@@ -1,11 +1,10 @@
 import { Client } from 'ssh2';
-import { debug } from '../diagnostics.js';
-import { DialTimeoutError, HostKeyError, type TunnelError } from '../errors.js';
+import { DialTimeoutError } from '../errors.js';
 import { algorithmsFor } from './algorithms.js';
 import type { Credentials } from './login/credentials.js';
-import { connectFailure } from './failures.js';
+import { connectFailure, describeNode } from './failures.js';
+import { HostKeyCheck } from './host-key-check.js';
 import type { HostIdentity, HostKeyVerifier } from './host-keys/verifier.js';
-import { fingerprintOf, keyTypeOf } from './host-keys/public-key.js';
 import { remoteSoftware } from './ssh2-internals.js';
 import { TransportSocket } from './transport-socket.js';
 
@@ -33,53 +32,6 @@ export interface Link {
 const addressOf = (target: SshTarget): string => target.host.names[0] ?? '';
 
 /**
- * Judges the key once and holds the node to it: a node that presents another key later, in a re-exchange, is refused, whatever the
- * verifier would say of it.
- */
-class HostKeyCheck {
-  readonly #target: SshTarget;
-  #accepted: Buffer | undefined;
-  failure: TunnelError | undefined;
-
-  constructor(target: SshTarget) {
-    this.#target = target;
-  }
-
-  readonly judge = (key: Buffer): boolean => {
-    if (this.#accepted !== undefined) return this.#accepted.equals(key);
-    const { node, host, hostKeys } = this.#target;
-    const fingerprint = fingerprintOf(key);
-    const outcome = hostKeys.verify(host, key);
-    if (outcome.verdict === 'accepted') {
-      debug.hostKeys('%s presented %s %s: accepted', node, keyTypeOf(key), fingerprint);
-      // ssh2 may hand out a view on a buffer that it uses again.
-      this.#accepted = Buffer.from(key);
-      return true;
-    }
-    this.failure = new HostKeyError(
-      outcome.reason,
-      fingerprint,
-      `${node} (${addressOf(this.#target)}:${host.port}) presented ${DESCRIPTIONS[outcome.reason]} ${keyTypeOf(key)} ${fingerprint}` +
-        (outcome.hint === undefined ? '' : `; ${outcome.hint}`),
-      { node },
-    );
-    return false;
-  };
-
-  /** To be called when the handshake has proved that the node holds the key. */
-  async confirm(): Promise<void> {
-    const { hostKeys, host } = this.#target;
-    if (this.#accepted !== undefined) await hostKeys.confirmed?.(host, this.#accepted);
-  }
-}
-
-const DESCRIPTIONS = {
-  unknown: 'an unknown host key',
-  mismatch: 'another host key than the one on record:',
-  revoked: 'a revoked host key',
-} as const;
-
-/**
  * Makes an authenticated connection: TCP, key exchange, host key, login.
  *
  * @throws the signal's reason, or a {@link TunnelError}: `HostKeyError`, `AuthenticationError`, `DialTimeoutError` or `TransportError`.
@@ -92,6 +44,7 @@ export function handshake(target: SshTarget, signal: AbortSignal): Promise<Link>
   const socket = new TransportSocket();
   const client = new Client();
   const hostKey = new HostKeyCheck(target);
+  const where = describeNode({ node, address, port: host.port });
   const login = credentials.attempt(username);
 
   return new Promise<Link>((resolve, reject) => {
@@ -136,7 +89,7 @@ export function handshake(target: SshTarget, signal: AbortSignal): Promise<Link>
         ? 'did not answer'
         : 'accepted the connection but did not finish the SSH handshake';
       fail(
-        new DialTimeoutError('connect', `${node} (${address}:${host.port}) ${what} within ${connectMs} ms`, {
+        new DialTimeoutError('connect', `${where} ${what} within ${connectMs} ms`, {
           node,
         }),
       );

@@ -1,10 +1,8 @@
 import { isIPv4, isIPv6 } from 'node:net';
-import { Duplex } from 'node:stream';
 import { ClosedError, EndpointError, type TunnelError } from '../errors.js';
+import { SocketLike } from '../socket-like.js';
 import type { Channel, ChannelListener } from './channel.js';
 import { isolate } from './isolate.js';
-
-const HIGH_WATER_MARK_BYTES = 64 * 1024;
 
 /** Writes that came together leave as one packet up to this size, ssh2's own limit. */
 const JOINED_WRITES_BYTES = 32 * 1024;
@@ -33,7 +31,7 @@ type WriteCallback = (error?: Error | null) => void;
  * end-of-file with an `EndpointError` (`ECONNRESET`), and writes that had not left the process fail with the same error.
  * An endpoint's RST cannot be told from its FIN: sshd sends the same CHANNEL_EOF for both.
  */
-export class TunnelSocket extends Duplex {
+export class TunnelSocket extends SocketLike {
   /** Name of the node that carries the stream. */
   readonly node: string;
   /** The endpoint's host as it was dialled; a DNS name is resolved on the node. */
@@ -55,16 +53,10 @@ export class TunnelSocket extends Duplex {
   #channelClosed = false;
   #idle = false;
   #inFlight: WriteCallback | undefined;
-  #idleTimer: NodeJS.Timeout | undefined;
-  #idleTimeoutMs = 0;
 
   /** @internal Sockets come from `dial`. */
   constructor(options: TunnelSocketOptions) {
-    super({
-      allowHalfOpen: options.allowHalfOpen,
-      readableHighWaterMark: HIGH_WATER_MARK_BYTES,
-      writableHighWaterMark: HIGH_WATER_MARK_BYTES,
-    });
+    super({ allowHalfOpen: options.allowHalfOpen });
     this.node = options.node;
     this.remoteAddress = options.host;
     this.remotePort = options.port;
@@ -87,42 +79,6 @@ export class TunnelSocket extends Duplex {
     return this.#bytesWritten + this.writableLength;
   }
 
-  /** The idle time in milliseconds set by `setTimeout`; 0 is none. */
-  get timeout(): number {
-    return this.#idleTimeoutMs;
-  }
-
-  /** As in `node:net`. */
-  get readyState(): 'open' | 'readOnly' | 'writeOnly' | 'closed' {
-    if (this.readable) return this.writable ? 'open' : 'readOnly';
-    return this.writable ? 'writeOnly' : 'closed';
-  }
-
-  /** Emits `timeout` after `timeoutMs` without traffic, and does nothing else, as `net.Socket` does. 0 turns it off. */
-  setTimeout(timeoutMs: number, callback?: () => void): this {
-    this.#idleTimeoutMs = timeoutMs;
-    clearTimeout(this.#idleTimer);
-    this.#idleTimer = undefined;
-    if (timeoutMs > 0 && !this.destroyed) {
-      this.#idleTimer = setTimeout(() => this.emit('timeout'), timeoutMs).unref();
-    }
-    if (callback !== undefined) {
-      if (timeoutMs > 0) this.once('timeout', callback);
-      else this.off('timeout', callback);
-    }
-    return this;
-  }
-
-  /** Does nothing: the connection is always without delay. */
-  setNoDelay(): this {
-    return this;
-  }
-
-  /** Does nothing: liveness is the connection's matter. */
-  setKeepAlive(): this {
-    return this;
-  }
-
   /** Takes `unref` back. */
   ref(): this {
     return this.#setIdle(false);
@@ -134,23 +90,6 @@ export class TunnelSocket extends Duplex {
    */
   unref(): this {
     return this.#setIdle(true);
-  }
-
-  /** There is no local address: the socket is a channel, not a TCP connection. */
-  address(): Record<string, never> {
-    return {};
-  }
-
-  /** Destroys once what was written has left, as in `node:net`. */
-  destroySoon(): void {
-    if (this.writable) this.end();
-    if (this.writableFinished) this.destroy();
-    else this.once('finish', () => this.destroy());
-  }
-
-  /** A channel cannot send RST: the same as `destroy()`. */
-  resetAndDestroy(): this {
-    return this.destroy();
   }
 
   override _read(): void {
@@ -173,7 +112,6 @@ export class TunnelSocket extends Duplex {
   }
 
   override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
-    clearTimeout(this.#idleTimer);
     this.#channel.close();
     this.#settleWrite(
       error ??
@@ -196,7 +134,7 @@ export class TunnelSocket extends Duplex {
     this.#inFlight = callback;
     let index = 0;
     const next = (): void => {
-      this.#idleTimer?.refresh();
+      this.noteTraffic();
       const chunk = chunks[index];
       index += 1;
       if (chunk !== undefined) {
@@ -217,7 +155,7 @@ export class TunnelSocket extends Duplex {
 
   #receive(chunk: Buffer): boolean {
     this.#bytesRead += chunk.length;
-    this.#idleTimer?.refresh();
+    this.noteTraffic();
     let wantsMore = true;
     isolate(() => {
       wantsMore = this.push(this.#ownCopy(chunk));

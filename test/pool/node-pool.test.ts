@@ -607,6 +607,25 @@ describe('NodePool', () => {
       expect(unhandled).to.deep.equal([]);
     });
 
+    it('of a node that is being warmed is over soon, without a word', async () => {
+      const unhandled = await unhandledDuring(async () => {
+        for (let ticks = 0; ticks < 14; ticks += 1) {
+          const pool = lab.pool(node);
+          // A lane of a lost connection is left behind, which takes its time to be found useless.
+          const stream = quiet(await dial(pool));
+          stream.destroy();
+          await node.until(({ channels }) => channels === 0);
+          node.cut('rst');
+          await until('the loss', () => pool.snapshot().counts.lost === 1);
+          pool.warm();
+          for (let left = ticks; left > 0; left -= 1) await Promise.resolve();
+          await pool.close();
+        }
+      });
+      expect(unhandled).to.deep.equal([]);
+      await node.until(({ connections }) => connections === 0);
+    });
+
     it('makes no more attempts for dials that have given up', async () => {
       node.faults.rejectKey();
       const permits = new Semaphore(1);

@@ -1,0 +1,108 @@
+/*
+ * Shows examples/kubelet-logs.ts at work without a cluster: an SSH node and a kubelet's log endpoint are
+ * started in this process, and the command is run against them as it is. Ends by itself; its exit code is 0
+ * if everything went as it should.
+ */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { startSshNode } from 'tunnel-dialer/testing';
+import { createAuthority } from './support/certificates.js';
+import { ContainerLog, startDemoKubelet } from './support/demo-kubelet.js';
+import { kubeletLogs } from './support/kubelet-logs.js';
+import { dim, heading, indented, say } from './support/stage-directions.js';
+
+process.stdout.on('error', () => process.exit());
+
+const log = new ContainerLog();
+const sell = (order: number): void => {
+  log.print(`order ${order}: ${(order % 5) + 1} × crème brûlée, paid`);
+};
+for (const order of [1017, 1018, 1019, 1020]) sell(order);
+
+// The cluster: a certificate authority, a kubelet, and a node on which the kubelet is found at port 10250.
+const authority = createAuthority('demo-cluster-ca');
+const client = authority.issue({ commonName: 'kube-apiserver-kubelet-client', purpose: 'client' });
+await using kubelet = await startDemoKubelet({
+  serving: authority.issue({ commonName: 'node-1', altNames: ['node-1', '127.0.0.1'], purpose: 'server' }),
+  clientCa: authority.certificate,
+  logs: { 'shop/cart-7d4b9c/cart': log },
+});
+await using node = await startSshNode({
+  redirect: (_host, port) => (port === 10250 ? { host: '127.0.0.1', port: kubelet.port } : undefined),
+});
+
+const folder = await mkdtemp(join(tmpdir(), 'tunnel-dialer-demo-'));
+try {
+  const files: Record<string, string> = {
+    'known-hosts': `${node.knownHostsLine}\n`,
+    key: node.ssh.privateKey,
+    ca: authority.certificate,
+    cert: client.certificate,
+    'client-key': client.privateKey,
+  };
+  for (const [name, content] of Object.entries(files)) {
+    await writeFile(join(folder, name), content, { mode: 0o600 });
+  }
+  const { address, port } = node.spec;
+  const always = [
+    ...['--node', `${address}:${port}`, '--user', 'tunnel', '--namespace', 'shop'],
+    ...Object.keys(files).flatMap((name) => [`--${name}`, join(folder, name)]),
+  ];
+  const unexpected: string[] = [];
+
+  /** Runs the command and says whether it ended as it should. */
+  const run = async (expected: number, ...args: string[]): Promise<void> => {
+    say(`  $ kubelet-logs ${dim('…')} ${args.join(' ')}`);
+    const code = await kubeletLogs([...always, ...args], {
+      output: indented('    '),
+      errors: indented('    ', dim),
+      environment: {},
+      signal: new AbortController().signal,
+    });
+    say(dim(`    exit code ${code}`));
+    if (code !== expected) unexpected.push(args.join(' '));
+  };
+  const container = ['cart-7d4b9c', 'cart'];
+
+  heading('A node with sshd, and a kubelet that is reached through it only');
+  say(`  sshd      ${address} port ${port}, host key ${node.hostKey.fingerprint}`);
+  say(`  kubelet   port 10250 of the node, HTTPS, wants a client certificate`);
+  say(`  options   ${dim('that stand for the dots below:')}`);
+  say(
+    dim(
+      `            ${always
+        .join(' ')
+        .replaceAll(join(folder, '/'), '')
+        .replace(/(.{40,75}) (--)/g, '$1\n            $2')}`,
+    ),
+  );
+
+  heading('Read the last lines of a log');
+  await run(0, '--verbose', '--tail', '3', ...container);
+
+  heading('Follow it, until the connection to the node breaks: a cut is never taken for the end of the log');
+  const following = run(1, '--follow', '--tail', '1', ...container);
+  for (const order of [1021, 1022, 1023, 1024, 1025]) {
+    await sleep(250);
+    sell(order);
+  }
+  await sleep(250);
+  node.cut('rst');
+  await following;
+
+  heading('The node is back, and the rest of the log with it');
+  await run(0, '--verbose', '--timestamps', '--since', '1m', '--tail', '2', ...container);
+
+  heading('Somebody else answers in place of the node: nothing is sent, not even the key is tried');
+  node.changeHostKey();
+  await run(1, '--tail', '3', ...container);
+
+  say('');
+  say('That was examples/kubelet-logs.ts as it is. On your own cluster:');
+  say('  npm run kubelet-logs -- --help');
+  process.exitCode = unexpected.length === 0 ? 0 : 1;
+} finally {
+  await rm(folder, { recursive: true });
+}

@@ -1,0 +1,158 @@
+/*
+ * X.509 certificates (RFC 5280) made with node:crypto alone, so that the demo and the tests need no openssl.
+ * For play only.
+ */
+import { generateKeyPairSync, randomBytes, sign, type KeyObject } from 'node:crypto';
+import { isIP } from 'node:net';
+
+/** A certificate and its key, both in PEM. */
+export interface KeyAndCertificate {
+  readonly certificate: string;
+  readonly privateKey: string;
+}
+
+export interface Subject {
+  readonly commonName: string;
+  readonly organization?: string | undefined;
+  /** DNS names and IP addresses that the certificate is good for. */
+  readonly altNames?: readonly string[] | undefined;
+  /** Default: both. */
+  readonly purpose?: 'server' | 'client' | undefined;
+  /** Default: since an hour ago, for a day. */
+  readonly notBefore?: Date | undefined;
+  readonly notAfter?: Date | undefined;
+}
+
+/** A certificate authority. */
+export interface Authority {
+  /** Its certificate in PEM: what `ca` takes. */
+  readonly certificate: string;
+  issue(subject: Subject): KeyAndCertificate;
+}
+
+interface Issuer {
+  readonly name: Buffer;
+  readonly key: KeyObject;
+}
+
+/** Makes a certificate authority of its own. */
+export function createAuthority(commonName: string): Authority {
+  const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const issuer: Issuer = { name: distinguishedName({ commonName }), key: privateKey };
+  const usage = [
+    extension(OID.basicConstraints, sequence(boolean(true)), true),
+    extension(OID.keyUsage, bits(0x06), true),
+  ];
+  return {
+    certificate: certificate(issuer, { commonName }, publicKey, usage),
+    issue: (subject) => issue(issuer, subject),
+  };
+}
+
+function issue(issuer: Issuer, subject: Subject): KeyAndCertificate {
+  const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const { altNames = [], purpose } = subject;
+  const purposes = [
+    ...(purpose === 'client' ? [] : [oid(OID.serverAuth)]),
+    ...(purpose === 'server' ? [] : [oid(OID.clientAuth)]),
+  ];
+  const extensions = [
+    extension(OID.keyUsage, bits(0x80), true),
+    extension(OID.extendedKeyUsage, sequence(...purposes)),
+    ...(altNames.length > 0 ? [extension(OID.subjectAltName, sequence(...altNames.map(generalName)))] : []),
+  ];
+  return {
+    certificate: certificate(issuer, subject, publicKey, extensions),
+    privateKey: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
+  };
+}
+
+function certificate(issuer: Issuer, subject: Subject, publicKey: KeyObject, extensions: Buffer[]): string {
+  const hour = 3_600_000;
+  const { notBefore = new Date(Date.now() - hour), notAfter = new Date(Date.now() + 24 * hour) } = subject;
+  const algorithm = sequence(oid(OID.ecdsaWithSha256));
+  const toBeSigned = sequence(
+    tagged(0xa0, tagged(0x02, Buffer.from([2]))), // version 3
+    tagged(0x02, Buffer.concat([Buffer.from([0x40]), randomBytes(15)])), // serial number, positive
+    algorithm,
+    issuer.name,
+    sequence(time(notBefore), time(notAfter)),
+    distinguishedName(subject),
+    publicKey.export({ type: 'spki', format: 'der' }),
+    tagged(0xa3, sequence(...extensions)),
+  );
+  const signature = tagged(0x03, Buffer.concat([Buffer.from([0]), sign('sha256', toBeSigned, issuer.key)]));
+  const base64 = sequence(toBeSigned, algorithm, signature).toString('base64');
+  const lines = base64.match(/.{1,64}/g) ?? [];
+  return ['-----BEGIN CERTIFICATE-----', ...lines, '-----END CERTIFICATE-----', ''].join('\n');
+}
+
+const OID = {
+  ecdsaWithSha256: '2a8648ce3d040302',
+  organization: '55040a',
+  commonName: '550403',
+  basicConstraints: '551d13',
+  keyUsage: '551d0f',
+  extendedKeyUsage: '551d25',
+  subjectAltName: '551d11',
+  serverAuth: '2b06010505070301',
+  clientAuth: '2b06010505070302',
+} as const;
+
+function distinguishedName({ organization, commonName }: Subject): Buffer {
+  const attribute = (type: string, value: string): Buffer =>
+    tagged(0x31, sequence(oid(type), tagged(0x0c, Buffer.from(value))));
+  return sequence(
+    ...(organization === undefined ? [] : [attribute(OID.organization, organization)]),
+    attribute(OID.commonName, commonName),
+  );
+}
+
+function generalName(name: string): Buffer {
+  return isIP(name) === 0 ? tagged(0x82, Buffer.from(name)) : tagged(0x87, ipBytes(name));
+}
+
+function ipBytes(address: string): Buffer {
+  if (isIP(address) === 4) return Buffer.from(address.split('.').map(Number));
+  const [head = '', tail = ''] = address.split('::');
+  const words = (text: string): number[] =>
+    text === '' ? [] : text.split(':').map((word) => parseInt(word, 16));
+  const [left, right] = [words(head), words(tail)];
+  const all = [...left, ...Array<number>(8 - left.length - right.length).fill(0), ...right];
+  return Buffer.from(all.flatMap((word) => [word >> 8, word & 0xff]));
+}
+
+function extension(id: string, value: Buffer, critical = false): Buffer {
+  return sequence(oid(id), ...(critical ? [boolean(true)] : []), tagged(0x04, value));
+}
+
+/** DER (X.690): tag, length, content. */
+function tagged(tag: number, content: Buffer): Buffer {
+  const { length } = content;
+  const size =
+    length < 0x80 ? [length] : length < 0x100 ? [0x81, length] : [0x82, length >> 8, length & 0xff];
+  return Buffer.concat([Buffer.from([tag, ...size]), content]);
+}
+
+function sequence(...members: Buffer[]): Buffer {
+  return tagged(0x30, Buffer.concat(members));
+}
+
+function oid(hex: string): Buffer {
+  return tagged(0x06, Buffer.from(hex, 'hex'));
+}
+
+function boolean(value: boolean): Buffer {
+  return tagged(0x01, Buffer.from([value ? 0xff : 0]));
+}
+
+/** A BIT STRING of up to eight bits. */
+function bits(byte: number): Buffer {
+  return tagged(0x03, Buffer.from([Math.clz32(byte & -byte) ^ 31, byte]));
+}
+
+/** UTCTime, as RFC 5280 §4.1.2.5.1 wants it for the years up to 2049. */
+function time(date: Date): Buffer {
+  const digits = date.toISOString().replace(/[-:T]|\.\d+/g, '');
+  return tagged(0x17, Buffer.from(digits.slice(2)));
+}

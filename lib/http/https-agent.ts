@@ -1,0 +1,96 @@
+import type { ClientRequest } from 'node:http';
+import { Agent } from 'node:https';
+import type { Duplex } from 'node:stream';
+import type { TLSSocket } from 'node:tls';
+import type { Dialer } from '../dialer.js';
+import { adopt, dropDeadSockets, setKept, type AgentMethods } from './agent-sockets.js';
+import { checkRequest, endpointOf, type ConnectOptions } from './endpoint.js';
+import { TlsHandshakeTimeoutError } from './errors.js';
+import { checkDialer, checkHttpsOptions, type TunnelHttpsAgentOptions } from './options.js';
+import { PendingSocket } from './pending-socket.js';
+
+const { addRequest, keepSocketAlive } = Agent.prototype as unknown as AgentMethods;
+
+class TunnelHttpsAgent extends Agent {
+  readonly #dialer: Dialer;
+  readonly #handshakeTimeoutMs: number;
+
+  constructor(dialer: Dialer, { tlsHandshakeTimeoutMs = 10_000, ...options }: TunnelHttpsAgentOptions) {
+    super({ keepAlive: true, ...options });
+    this.#dialer = dialer;
+    this.#handshakeTimeoutMs = tlsHandshakeTimeoutMs;
+  }
+
+  addRequest(request: ClientRequest, options: ConnectOptions): void {
+    checkRequest(options);
+    dropDeadSockets(this);
+    addRequest.call(this, request, options);
+  }
+
+  override getName(options?: ConnectOptions): string {
+    return `${super.getName(options)}:${options?.node ?? ''}`;
+  }
+
+  override keepSocketAlive(socket: Duplex): boolean {
+    setKept(socket, true);
+    return keepSocketAlive.call(this, socket);
+  }
+
+  override reuseSocket(socket: Duplex, request: ClientRequest): void {
+    setKept(socket, false);
+    super.reuseSocket(socket, request);
+  }
+
+  override createConnection(options: ConnectOptions): Duplex {
+    const stream = new PendingSocket({ dialer: this.#dialer, ...endpointOf(options) });
+    const socket = this.#startTls(options, stream);
+    if (options.timeout) socket.setTimeout(options.timeout);
+    adopt(socket, stream);
+    stream.once('connect', () => this.#limitHandshake(socket, stream));
+    return socket;
+  }
+
+  #startTls(options: ConnectOptions, stream: PendingSocket): TLSSocket {
+    try {
+      // Node's own method, for its cache of TLS sessions.
+      return super.createConnection({ ...options, socket: stream } as ConnectOptions) as TLSSocket;
+    } catch (error) {
+      stream.destroy();
+      throw error;
+    }
+  }
+
+  /** Node has no deadline for a client's handshake. */
+  #limitHandshake(socket: TLSSocket, { node, remoteAddress: host, remotePort: port }: PendingSocket): void {
+    const timeoutMs = this.#handshakeTimeoutMs;
+    const timer = setTimeout(() => {
+      const problem = `did not finish the TLS handshake within ${timeoutMs} ms: does it speak TLS?`;
+      const message = `${String(host)}:${String(port)} ${problem}`;
+      socket.destroy(new TlsHandshakeTimeoutError(message, { node, host, port }));
+    }, timeoutMs);
+    const stop = (): void => clearTimeout(timer);
+    socket.once('secureConnect', stop).once('close', stop);
+  }
+}
+
+/**
+ * An agent for `node:https` whose requests go through a dialer. The endpoint's certificate is verified
+ * against the host of the request, as without a tunnel; a host that is an IP address must be in the
+ * certificate as such. TLS sessions and streams are re-used as Node's own agent does. See {@link httpAgent}
+ * for the rest.
+ *
+ * Failures of TLS are Node's own errors, such as `ERR_TLS_CERT_ALTNAME_INVALID`, but for a handshake that
+ * takes too long: that is a {@link TlsHandshakeTimeoutError}.
+ *
+ * @example
+ * ```ts
+ * const agent = httpsAgent(dialer, { ca: readFileSync('kubelet-ca.crt'), cert, key });
+ * https.get('https://10.0.0.11:10250/healthz', { agent }, (response) => response.pipe(process.stdout));
+ * ```
+ *
+ * @throws {@link InvalidOptionError} `ERR_TUNNEL_INVALID_OPTION`, also for a key or certificate that is none
+ */
+export function httpsAgent(dialer: Dialer, options: TunnelHttpsAgentOptions = {}): Agent {
+  checkDialer(dialer);
+  return new TunnelHttpsAgent(dialer, checkHttpsOptions(options));
+}

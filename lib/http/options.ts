@@ -1,0 +1,156 @@
+import { X509Certificate } from 'node:crypto';
+import type { AgentOptions as HttpAgentOptions } from 'node:http';
+import type { AgentOptions as HttpsAgentOptions } from 'node:https';
+import { createSecureContext } from 'node:tls';
+import type { Dialer } from '../dialer.js';
+import { InvalidOptionError } from '../errors.js';
+import {
+  boolean,
+  callable,
+  describeKind,
+  integer,
+  milliseconds,
+  nonEmptyString,
+  oneOf,
+  optional,
+  type Check,
+} from '../validation.js';
+
+interface NodeOption {
+  /**
+   * Name of the node that must carry the requests. Default: routed by the request's host, as `dial` does.
+   */
+  node?: string | undefined;
+}
+
+/**
+ * Options of {@link httpAgent}: those of Node's `http.Agent`, with `keepAlive` true unless said otherwise.
+ * Options of the TCP socket, such as `localAddress`, `family` and `lookup`, have no effect: names are
+ * resolved on the node.
+ */
+export interface TunnelHttpAgentOptions extends HttpAgentOptions, NodeOption {}
+
+/** Options of {@link httpsAgent}: those of {@link httpAgent} and of `node:tls`. */
+export interface TunnelHttpsAgentOptions extends HttpsAgentOptions, NodeOption {
+  /**
+   * How long the endpoint may take for the TLS handshake, once it was reached, in milliseconds. Default: 10
+   * 000.
+   */
+  tlsHandshakeTimeoutMs?: number | undefined;
+}
+
+const limit: Check<number> = (value, path) => {
+  if (value === Infinity) return Infinity;
+  return integer(1, Number.MAX_SAFE_INTEGER)(value, path);
+};
+
+const unusable: Check<never> = (_value, path) => {
+  throw new InvalidOptionError(path, 'cannot be used with a tunnel: it would go around it');
+};
+
+/**
+ * What Node would take without a word, or refuse at the first request only. Whatever is not here is judged by
+ * Node.
+ */
+const agentChecks: Record<string, Check<unknown>> = {
+  node: nonEmptyString,
+  keepAlive: boolean,
+  keepAliveMsecs: milliseconds(),
+  maxSockets: limit,
+  maxTotalSockets: limit,
+  maxFreeSockets: limit,
+  scheduling: oneOf('fifo', 'lifo'),
+  timeout: milliseconds(),
+  socketPath: unusable,
+  proxyEnv: unusable,
+};
+
+const tlsChecks: Record<string, Check<unknown>> = {
+  ...agentChecks,
+  tlsHandshakeTimeoutMs: milliseconds(1),
+  rejectUnauthorized: boolean,
+  servername: hostNameOrEmpty,
+  checkServerIdentity: callable,
+  maxCachedSessions: integer(0, Number.MAX_SAFE_INTEGER),
+  socket: unusable,
+};
+
+/** @throws {@link InvalidOptionError} `ERR_TUNNEL_INVALID_OPTION` */
+export function checkDialer(dialer: unknown): asserts dialer is Dialer {
+  if (typeof (dialer as Partial<Dialer> | null | undefined)?.dial === 'function') return;
+  throw new InvalidOptionError(
+    'dialer',
+    `must have a dial() as a TunnelDialer has, got ${describeKind(dialer)}`,
+  );
+}
+
+/**
+ * Options for Node's `http.Agent`: checked, without those that are `undefined`.
+ *
+ * @throws {@link InvalidOptionError} `ERR_TUNNEL_INVALID_OPTION`
+ */
+export function checkHttpOptions(options: TunnelHttpAgentOptions): TunnelHttpAgentOptions {
+  return check(options, agentChecks);
+}
+
+/**
+ * Options for Node's `https.Agent`: checked, certificates and keys included, without those that are
+ * `undefined`.
+ *
+ * @throws {@link InvalidOptionError} `ERR_TUNNEL_INVALID_OPTION`
+ */
+export function checkHttpsOptions(options: TunnelHttpsAgentOptions): TunnelHttpsAgentOptions {
+  const checked = check(options, tlsChecks);
+  checkCertificates(checked);
+  return checked;
+}
+
+function check<T extends object>(options: T, checks: Record<string, Check<unknown>>): T {
+  if (typeof (options as unknown) !== 'object' || (options as unknown) === null || Array.isArray(options)) {
+    throw new InvalidOptionError('options', `must be an object, got ${describeKind(options)}`);
+  }
+  // `tls.connect` fails on an assertion for some options that are there but undefined.
+  const given = Object.entries(options).filter(([, value]) => value !== undefined);
+  for (const [name, value] of given) optional(checks[name] ?? asIs)(value, name);
+  return Object.fromEntries(given) as T;
+}
+
+function asIs(value: unknown): unknown {
+  return value;
+}
+
+/** The groups of options that Node can judge one by one, so that the error names the wrong one. */
+const CREDENTIALS = [['ca'], ['cert'], ['key', 'passphrase'], ['pfx', 'passphrase'], ['crl']] as const;
+
+/**
+ * Node looks at certificates and keys at the first request, and never says that a `ca` has no certificate in
+ * it.
+ */
+function checkCertificates(options: TunnelHttpsAgentOptions): void {
+  for (const [name, ...others] of CREDENTIALS) {
+    if (options[name] === undefined) continue;
+    const group = Object.fromEntries([name, ...others].map((key) => [key, options[key]]));
+    withOptionName(name, () => createSecureContext(group));
+  }
+  const authorities = options.ca === undefined ? [] : [options.ca].flat();
+  for (const authority of authorities) {
+    withOptionName('ca', () => new X509Certificate(authority));
+  }
+  withOptionName('options', () => createSecureContext(options));
+}
+
+function withOptionName(option: string, judge: () => unknown): void {
+  try {
+    judge();
+  } catch (cause) {
+    // Complaints about a type quote the value, which may be a passphrase.
+    const isType = (cause as NodeJS.ErrnoException).code === 'ERR_INVALID_ARG_TYPE';
+    const problem = isType ? 'is of a wrong type' : `cannot be used: ${(cause as Error).message}`;
+    throw new InvalidOptionError(option, problem, isType ? undefined : { cause });
+  }
+}
+
+/** `servername: ''` turns server name indication off. */
+function hostNameOrEmpty(value: unknown, path: string): string {
+  return value === '' ? value : nonEmptyString(value, path);
+}
