@@ -111,7 +111,7 @@ export class Lab {
       ...options,
     });
     const over = new ClosedError('the test is over');
-    this.onEnd(() => pool.destroy(over));
+    this.onEnd(() => void pool.destroy(over));
     const attempts = new Set<DialAttempt>();
     this.onEnd(() => {
       for (const attempt of attempts) attempt.abort(over);
