@@ -1,0 +1,20 @@
+import { fileURLToPath } from 'node:url';
+import type { Entrant } from '../contender.js';
+import { opensshForward } from './openssh-forward.js';
+import { ours } from './ours.js';
+import { plainTcp } from './plain-tcp.js';
+import { rawSsh2, rawSsh2NoDelay } from './raw-ssh2.js';
+
+/** The contender that goals are set for, and that the others are compared with. */
+export const OURS = 'ours';
+
+/**
+ * All contenders, in the order in which they take turns.
+ *
+ * @param rivalTree - another tree of this library to be measured beside this one
+ */
+export function entrants(rivalTree: string | undefined): Entrant[] {
+  const here = fileURLToPath(new URL('../../..', import.meta.url));
+  const rival = rivalTree === undefined ? [] : [ours(rivalTree, 'ours, other tree')];
+  return [plainTcp, rawSsh2, rawSsh2NoDelay, opensshForward, ours(here, OURS), ...rival];
+}

@@ -1,0 +1,28 @@
+import type { Contender } from './contender.js';
+
+/** A bound on ours: an absolute one, or with `relativeTo` one in multiples of another contender in the same round. */
+export type Goal =
+  | { readonly atMost: number; readonly relativeTo?: string }
+  | { readonly atLeast: number; readonly relativeTo?: string };
+
+/** One number of a figure. */
+export interface Metric {
+  /** Such as `p50`; unique within the figure. */
+  readonly name: string;
+  readonly unit: string;
+  readonly goals: readonly Goal[];
+}
+
+/** Something that is measured, in the same way on every contender. */
+export interface Figure {
+  /** For the command line. */
+  readonly name: string;
+  readonly title: string;
+  readonly metrics: readonly Metric[];
+  /** Operations of one round. */
+  readonly operations: number;
+  /** Operations before the first round, which do not count. */
+  readonly warmUpOperations: number;
+  /** @returns one number for each of the metrics, in their order */
+  measure(contender: Contender, operations: number): Promise<readonly number[]>;
+}

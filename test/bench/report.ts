@@ -1,0 +1,43 @@
+import type { Machine } from './machine.js';
+import type { GoalResult, Result, Row } from './results.js';
+
+/** The run as text: the machine, one block per metric, each contender in a row. */
+export function reportOf(machine: Machine, rounds: number, results: readonly Result[]): string {
+  return [...describe(machine, rounds), ...results.flatMap(blockOf)].join('\n');
+}
+
+function describe(machine: Machine, rounds: number): string[] {
+  const { cpu, cores, load, kernel, node, openssh, ssh2, nativeAddon } = machine;
+  return [
+    `${cpu}, ${cores} cores (load ${load} before the run), ${kernel}, Node ${node}`,
+    `${openssh}; ssh2 ${ssh2} ${nativeAddon ? 'with' : 'without'} its native addon`,
+    `median of ${rounds} rounds (least–most); "ours is" compares within each round`,
+  ];
+}
+
+function blockOf({ title, metric, unit, rows, goals }: Result): string[] {
+  const name = Math.max(...rows.map(({ contender }) => contender.length));
+  return [
+    '',
+    `${title}: ${metric}, ${unit}`,
+    ...rows.map((row) => `  ${row.contender.padEnd(name)}  ${cellsOf(row)}`.trimEnd()),
+    ...goals.map((goal) => `  goal ${verdictOf(goal)}`),
+  ];
+}
+
+function cellsOf({ median, min, max, oursRelative }: Row): string {
+  const value = figures(median).padStart(8);
+  const spread = `(${figures(min)}–${figures(max)})`.padEnd(18);
+  return `${value}  ${spread}${oursRelative === undefined ? '' : `  ours is ${figures(oursRelative)} ×`}`;
+}
+
+function verdictOf({ goal, reached, met }: GoalResult): string {
+  if (reached === undefined) return `${goal}: not measured`;
+  return `${goal}: ${met === true ? 'met' : 'NOT met'} (${figures(reached)})`;
+}
+
+/** Three digits that matter. */
+function figures(value: number): string {
+  if (value >= 100) return value.toFixed(0);
+  return value >= 10 ? value.toFixed(1) : value.toFixed(value >= 1 ? 2 : 3);
+}

@@ -1,0 +1,92 @@
+/* The benchmark: `npm run bench`. README.md beside this file says how to read what it prints. */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { startSshd } from '../support/own-sshd.js';
+import { parseArguments, USAGE, type Arguments } from './arguments.js';
+import { Absent, type Contender, type Course, type Entrant } from './contender.js';
+import { entrants, OURS } from './contenders/index.js';
+import { startEndpoints } from './endpoint-process.js';
+import { FIGURES } from './figures/index.js';
+import { describeMachine } from './machine.js';
+import { reportOf } from './report.js';
+import { resultsOf, type Result } from './results.js';
+import { measureRounds } from './rounds.js';
+
+function progress(line: string): void {
+  const { stderr } = process;
+  stderr.write(stderr.isTTY ? `\r\x1b[K${line}` : `${line}\n`);
+}
+
+function pick({ contenders: wanted, against }: Arguments): Entrant[] {
+  const all = entrants(against);
+  const names = all.map(({ name }) => name);
+  const unknown = wanted.find((name) => !names.includes(name));
+  if (unknown !== undefined)
+    throw new Error(`there is no contender "${unknown}"; there are ${names.join(', ')}`);
+  return wanted.length === 0 ? all : all.filter(({ name }) => wanted.includes(name));
+}
+
+/** Starts contenders one after the other. Those that cannot take part are left out. */
+async function* start(chosen: readonly Entrant[], course: Course): AsyncGenerator<Contender> {
+  for (const entrant of chosen) {
+    progress(`starting ${entrant.name}`);
+    try {
+      yield await entrant.start(course);
+    } catch (error) {
+      if (!(error instanceof Absent)) throw error;
+      progress(`${entrant.name} does not take part: ${error.message}\n`);
+    }
+  }
+}
+
+async function measure(args: Arguments): Promise<Result[]> {
+  const chosen = pick(args);
+  const directory = await mkdtemp(join(tmpdir(), 'tunnel-dialer-bench-'));
+  const sshd = await startSshd({ config: ['LogLevel INFO'] });
+  const endpoints = await startEndpoints();
+  const contenders: Contender[] = [];
+  const results: Result[] = [];
+  try {
+    for await (const contender of start(chosen, { sshd, endpoints, directory })) contenders.push(contender);
+    for (const figure of FIGURES) {
+      if (args.figures.length > 0 && !args.figures.includes(figure.name)) continue;
+      const rounds = await measureRounds(figure, contenders, args.rounds, progress);
+      results.push(...resultsOf(figure, rounds, OURS));
+    }
+  } finally {
+    // Streams of a figure that failed would be waited for, so their endpoints go first.
+    await endpoints[Symbol.asyncDispose]();
+    await Promise.all(contenders.map((contender) => contender.close()));
+    await sshd.close();
+    await rm(directory, { recursive: true, force: true });
+  }
+  progress('');
+  return results;
+}
+
+async function main(): Promise<void> {
+  const args = parseArguments(
+    process.argv.slice(2),
+    FIGURES.map(({ name }) => name),
+  );
+  if (args.help) {
+    console.log(`${USAGE}\nfigures: ${FIGURES.map(({ name }) => name).join(', ')}`);
+    return;
+  }
+  const machine = describeMachine();
+  const results = await measure(args);
+  console.log(reportOf(machine, args.rounds, results));
+  if (args.json !== undefined)
+    await writeFile(
+      args.json,
+      `${JSON.stringify({ machine, rounds: args.rounds, results }, undefined, 2)}\n`,
+    );
+}
+
+try {
+  await main();
+} catch (error) {
+  console.error(error instanceof Error ? error.message : error);
+  process.exitCode = 1;
+}
