@@ -2,11 +2,13 @@ import { expect } from 'chai';
 import { once } from 'node:events';
 import {
   ClosedError,
+  HostKeyError,
   InvalidOptionError,
   NodeUnavailableError,
   NoRouteError,
   type TunnelError,
 } from '../lib/errors.js';
+import { knownHosts } from '../lib/index.js';
 import type { NodeSpec } from '../lib/fleet/node.js';
 import type { SshNode } from '../lib/testing/index.js';
 import type { TunnelDialer } from '../lib/tunnel-dialer.js';
@@ -131,6 +133,21 @@ describe('TunnelDialer: update', () => {
     expect(await rejection(dial('b'))).to.be.an.instanceOf(NodeUnavailableError);
     dialer.update([a.spec, b.spec]);
     await roundTrip(await dial('b'));
+  });
+
+  it('judges host keys by the names that the node has now', async () => {
+    const { username, privateKey } = a.ssh;
+    const hostKeys = knownHosts(b.knownHostsLine.replace('[127.0.0.1]', '[b.internal]') + '\n');
+    const spec = { ...b.spec, hostKey: undefined };
+    const strict = lab.dialer([], {
+      nodes: [spec],
+      ssh: { username, privateKey, hostKeys },
+      reconnect: { minMs: 1, maxMs: 2 },
+    });
+    expect(await rejection(strict.ready())).to.be.an.instanceOf(HostKeyError);
+    strict.update([{ ...spec, addresses: ['b.internal'] }]);
+    await until('ready', () => strict.status().nodes[0]?.state === 'ready');
+    await roundTrip(await strict.dial('b', endpoint.port));
   });
 
   const wrong: [what: string, nodes: (a: NodeSpec) => unknown, option: string][] = [

@@ -108,9 +108,9 @@ export function normalizeNodes(specs: readonly NodeSpec[], path = 'nodes'): Read
 }
 
 /**
- * Whether connections made for one state of a node serve the other: same sshd, same identity, same login.
- * Addresses, pod networks and `selfAddress` may differ, they only change which dials come this way. Verifiers
- * are the same if they are one object, so make one and use it in every list.
+ * Whether connections made for one state of a node serve the other: same sshd, same identity, same login. Pod networks and
+ * `selfAddress` may differ, they only change which dials come this way; so may addresses, if the node's host key is not looked up by
+ * them. Verifiers are the same if they are one object, so make one and use it in every list.
  */
 export function sameNode(a: Node, b: Node): boolean {
   return (
@@ -118,8 +118,13 @@ export function sameNode(a: Node, b: Node): boolean {
     a.address === b.address &&
     a.port === b.port &&
     a.hostKey === b.hostKey &&
-    a.username === b.username
+    a.username === b.username &&
+    (a.hostKey !== undefined || sameMembers(a.addresses, b.addresses))
   );
+}
+
+function sameMembers(a: readonly string[], b: readonly string[]): boolean {
+  return a.length === b.length && a.every((member) => b.includes(member));
 }
 
 function uniqueBy<T>(members: readonly T[], keyOf: (member: T) => string): T[] {

@@ -33,7 +33,12 @@ export interface Member {
   lanes: number;
   /** When it became ready, of `performance.now()`. */
   readyAtMs: number | undefined;
+  /** Dials in a row that the node has not answered in time. */
+  openTimeouts: number;
 }
+
+/** Unanswered dials in a row after which a connection is replaced, though it answers keepalives: each holds a channel on it. */
+const MAX_OPEN_TIMEOUTS = 16;
 
 /** `open` keeps connections up; `closing` makes them only on demand; `closed` is the end. */
 type Phase = 'open' | 'closing' | 'closed';
@@ -110,6 +115,13 @@ export class ConnectionSet {
     this.#drain(member);
   }
 
+  /** Notes that a dial was not answered in time: the endpoint's fault, the node's, or that of the network between us. */
+  suspect(member: Member): void {
+    member.openTimeouts += 1;
+    if (member.openTimeouts < MAX_OPEN_TIMEOUTS) member.connection.probeNow();
+    else if (this.#members.has(member)) this.#replace(member);
+  }
+
   /** Gives up the attempts to connect that nobody waits for any more, unless for connections to be kept up. */
   abandonAttempts(): void {
     for (const member of [...this.#members]) {
@@ -168,6 +180,7 @@ export class ConnectionSet {
       ready: connection.connect(),
       lanes: 0,
       readyAtMs: undefined,
+      openTimeouts: 0,
     };
     this.#members.add(member);
     member.ready.then(
@@ -224,6 +237,12 @@ export class ConnectionSet {
       error.message,
       this.reconnect.waitMs,
     );
+  }
+
+  #replace(member: Member): void {
+    debug.pool('%s: replacing a connection that answers no dials', this.#options.target.node);
+    this.#drain(member);
+    this.maintain();
   }
 
   #drain(member: Member): void {

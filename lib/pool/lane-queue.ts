@@ -101,6 +101,7 @@ export class LaneQueue<Lane extends object> {
       signal.addEventListener('abort', onAbort, { once: true });
       this.#waiters.add(grant);
       if (this.#requests < this.#waiters.size) this.#request();
+      else this.roomAppeared();
     });
   }
 
@@ -114,10 +115,11 @@ export class LaneQueue<Lane extends object> {
     void this.#pool.destroy(lane);
   }
 
-  /** Makes the lanes that have been waited for, as far as there is room. */
+  /** Makes the lanes that are waited for, as far as there is room. */
   roomAppeared(): void {
     for (const settle of this.#unmade) {
-      const lane = this.#options.create();
+      // Those who waited for it may have given up.
+      const lane = this.#waiters.size > 0 ? this.#options.create() : undefined;
       if (lane === undefined) return;
       this.#unmade.delete(settle);
       settle(lane);

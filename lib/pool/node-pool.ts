@@ -31,6 +31,8 @@ export class NodePool {
   readonly #options: NodePoolOptions;
   readonly #connections: ConnectionSet;
   readonly #lanes: LaneQueue<Lane>;
+  /** Aborted when there is no use in connecting without a dial any more. */
+  readonly #warming = new AbortController();
   #dials = 0;
   #onLastDial: (() => void) | undefined;
   #closing: Promise<void> | undefined;
@@ -65,11 +67,7 @@ export class NodePool {
       this.#connections.reconnect.dialWaitMs > 0
     )
       return;
-    // Through a lane, so that the connection is closed again when it stays unused.
-    void this.#lanes.acquire(new AbortController().signal).then(async (lane) => {
-      await lane.member.ready.catch(() => undefined);
-      this.#giveBack(lane);
-    });
+    void this.#warmUp().catch(() => undefined);
   }
 
   /** How busy the node is, in dials and streams; `undefined` while it cannot carry a dial. */
@@ -144,6 +142,7 @@ export class NodePool {
   }
 
   async #close(): Promise<void> {
+    this.#warming.abort();
     this.#connections.beginClosing();
     if (this.#dials > 0) {
       await new Promise<void>((resolve) => {
@@ -154,15 +153,28 @@ export class NodePool {
     await this.#lanes.close();
   }
 
+  /** Takes a lane for as long as its connection is being made: one that stays unused then falls idle, and is closed in time. */
+  async #warmUp(): Promise<void> {
+    const lane = await this.#lanes.acquire(this.#warming.signal);
+    try {
+      await lane.member.ready;
+    } finally {
+      this.#giveBack(lane);
+    }
+  }
+
   async #open(attempt: DialAttempt): Promise<TunnelSocket> {
     const lane = await this.#borrow(attempt);
     const { connection } = lane.member;
     const { host, port, allowHalfOpen, signal } = attempt;
     attempt.phase = 'open';
     try {
-      return await connection.open({ host, port, allowHalfOpen, onFree: () => this.#giveBack(lane) }, signal);
+      const request = { host, port, allowHalfOpen, onFree: () => this.#giveBack(lane) };
+      const socket = await connection.open(request, signal);
+      lane.member.openTimeouts = 0;
+      return socket;
     } catch (error) {
-      if (attempt.timedOut) connection.probeNow();
+      if (attempt.timedOut) this.#connections.suspect(lane.member);
       throw error;
     }
   }

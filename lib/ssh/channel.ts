@@ -62,26 +62,26 @@ export class Channel {
     if (this.#state.name === 'open') this.#raw._read();
   }
 
-  /** Sends a chunk as the gate and the peer's window allow. `done` is not called when the channel closes before. */
+  /** Sends a chunk as the gate and the peer's window allow. `done` is called when it has left the process, or never. */
   write(chunk: Buffer, done: () => void): void {
     let offset = 0;
-    const takeTurn = (): void => {
-      this.#turn = undefined;
+    const send = (): void => {
       if (this.#raw.outgoing.state !== 'open') return;
       const slice = chunk.length <= TURN_BYTES ? chunk : chunk.subarray(offset, offset + TURN_BYTES);
       offset += slice.length;
-      this.#raw._write(slice, 'buffer', offset < chunk.length ? queue : done);
+      this.#raw._write(slice, 'buffer', offset < chunk.length ? next : flushed);
     };
-    const queue = (): void => {
-      this.#turn = takeTurn;
-      this.#owner.gate.pass(takeTurn);
-    };
-    queue();
+    const next = (): void => this.#takeTurn(send);
+    const flushed = (): void => this.#owner.gate.whenFlushed(done);
+    next();
   }
 
-  /** Tells the peer that no more data will come. */
-  end(): void {
-    this.#raw.eof();
+  /** Tells the peer that no more data will come. `done` is called when that has left the process, or never. */
+  end(done: () => void): void {
+    this.#takeTurn(() => {
+      this.#raw.eof();
+      this.#owner.gate.whenFlushed(done);
+    });
   }
 
   /** Tells whether anybody would miss the channel. */
@@ -133,6 +133,14 @@ export class Channel {
     this.#cancelTurn();
     this.#owner.closed(this);
     if (state.name !== 'closing') state.listener.onClosed();
+  }
+
+  #takeTurn(send: () => void): void {
+    this.#turn = () => {
+      this.#turn = undefined;
+      send();
+    };
+    this.#owner.gate.pass(this.#turn);
   }
 
   #cancelTurn(): void {

@@ -181,6 +181,7 @@ export class Connection {
     const { node, keepaliveIntervalMs, keepaliveCountMax } = this.#options;
     const gate = new WriteGate({
       canWrite: () => !socket.writableNeedDrain && !socket.remoteEnded && !isExchangingKeys(client),
+      whenFlushed: (done) => socket.whenFlushed(done),
     });
     const keepalive = new Keepalive({
       intervalMs: keepaliveIntervalMs,

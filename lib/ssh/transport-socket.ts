@@ -9,6 +9,9 @@ const WRITABLE_HIGH_WATER_MARK_BYTES = 64 * 1024;
  */
 export class TransportSocket extends Socket {
   #corked = false;
+  /** Bytes handed to `write` so far. */
+  #accepted = 0;
+  readonly #waitingForFlush: { readonly accepted: number; readonly done: () => void }[] = [];
   #remoteEnded = false;
 
   constructor() {
@@ -33,13 +36,8 @@ export class TransportSocket extends Socket {
     return super.push(chunk, encoding);
   }
 
-  override write(buffer: Uint8Array | string, callback?: (error?: Error | null) => void): boolean;
-  override write(
-    buffer: Uint8Array | string,
-    encoding?: BufferEncoding,
-    callback?: (error?: Error | null) => void,
-  ): boolean;
-  override write(...args: unknown[]): boolean {
+  /** For ssh2, which writes buffers and waits for nothing. */
+  override write(chunk: Uint8Array): boolean {
     if (!this.#corked) {
       this.#corked = true;
       this.cork();
@@ -48,6 +46,25 @@ export class TransportSocket extends Socket {
         this.uncork();
       });
     }
-    return super.write(...(args as [Uint8Array]));
+    this.#accepted += chunk.length;
+    return super.write(chunk, this.#onFlushed);
   }
+
+  /** Calls back when everything written so far has left the process; not at all when the socket dies before. */
+  whenFlushed(done: () => void): void {
+    if (this.writableLength === 0) done();
+    else this.#waitingForFlush.push({ accepted: this.#accepted, done });
+  }
+
+  readonly #onFlushed = (error?: Error | null): void => {
+    // Node reports what a destroyed socket has kept as written.
+    if (error || this.destroyed) return;
+    const flushed = this.#accepted - this.writableLength;
+    for (;;) {
+      const [first] = this.#waitingForFlush;
+      if (first === undefined || first.accepted > flushed) return;
+      this.#waitingForFlush.shift();
+      first.done();
+    }
+  };
 }

@@ -52,6 +52,7 @@ export class TunnelSocket extends SocketLike {
   #endReceived = false;
   #channelClosed = false;
   #idle = false;
+  /** Of the write, or the end of writing, that is under way. */
   #inFlight: WriteCallback | undefined;
 
   /** @internal Sockets come from `dial`. */
@@ -107,8 +108,12 @@ export class TunnelSocket extends SocketLike {
   }
 
   override _final(callback: WriteCallback): void {
-    if (!this.#channelClosed) this.#channel.end();
-    callback();
+    if (this.#channelClosed) {
+      callback();
+      return;
+    }
+    this.#inFlight = callback;
+    this.#channel.end(() => this.#settleWrite());
   }
 
   override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {

@@ -2,6 +2,8 @@
 export interface GateSignals {
   /** Whether the connection can take more without queueing it in our process. */
   canWrite(): boolean;
+  /** Calls back when everything written so far has left our process; not at all when the connection is lost before. */
+  whenFlushed(done: () => void): void;
 }
 
 /**
@@ -20,6 +22,11 @@ export class WriteGate {
   pass(send: () => void): void {
     if (this.#waiting.size === 0 && this.#signals.canWrite()) send();
     else this.#waiting.add(send);
+  }
+
+  /** Calls back when everything written so far has left our process; not at all when the connection is lost before. */
+  whenFlushed(done: () => void): void {
+    this.#signals.whenFlushed(done);
   }
 
   /** Gives up a turn that has not come. */

@@ -122,10 +122,9 @@ describe('Fleet', () => {
 
     it('keeps the pool of a node of which only the routes change, and routes anew', () => {
       const { fleet, made } = create();
-      fleet.update([{ name: 'a', address: 'a.example', podCIDRs: ['10.1.0.0/16'] }]);
-      fleet.update([
-        { name: 'a', address: 'a.example', podCIDRs: ['10.2.0.0/16'], addresses: ['other.example'] },
-      ]);
+      const node = { name: 'a', address: 'a.example', hostKey: `SHA256:${'A'.repeat(43)}` };
+      fleet.update([{ ...node, podCIDRs: ['10.1.0.0/16'] }]);
+      fleet.update([{ ...node, podCIDRs: ['10.2.0.0/16'], addresses: ['other.example'] }]);
       expect(made).to.have.length(1);
       expect(fleet.route('10.1.0.1', undefined).kind).to.equal('any');
       expect(fleet.route('10.2.0.1', undefined).kind).to.equal('pod');

@@ -6,7 +6,7 @@ import { FakeRawChannel, noteEvents, WINDOW_BYTES } from '../support/fake-channe
 function open() {
   const raw = new FakeRawChannel();
   const signals = { canWrite: true };
-  const gate = new WriteGate({ canWrite: () => signals.canWrite });
+  const gate = new WriteGate({ canWrite: () => signals.canWrite, whenFlushed: (done) => done() });
   const answer = { wantsMore: true };
   const { events, listener } = noteEvents(answer);
   const owner = {
@@ -137,8 +137,10 @@ describe('Channel', () => {
 
     it('ends with EOF', () => {
       const { raw, channel } = open();
-      channel.end();
+      let done = false;
+      channel.end(() => (done = true));
       expect(raw.sent).to.deep.equal(['EOF']);
+      expect(done).to.equal(true);
     });
 
     for (const [how, act] of [

@@ -3,6 +3,8 @@ import { createHash, randomBytes } from 'node:crypto';
 import { getEventListeners, once } from 'node:events';
 import { pipeline } from 'node:stream/promises';
 import { Writable } from 'node:stream';
+import sinon from 'sinon';
+import ssh2 from 'ssh2';
 import {
   AuthenticationError,
   ChannelRefusedError,
@@ -13,6 +15,7 @@ import {
 } from '../../lib/errors.js';
 import type { Connection } from '../../lib/ssh/connection.js';
 import { type ConnectionOptions } from '../../lib/ssh/connection.js';
+import { TransportSocket } from '../../lib/ssh/transport-socket.js';
 import type { TunnelSocket } from '../../lib/ssh/tunnel-socket.js';
 import type { SshNode } from '../../lib/testing/index.js';
 import {
@@ -172,6 +175,24 @@ describe('Connection', () => {
       expect((await back).equals(data)).to.equal(true);
       expect(node.rekeys).to.equal(5);
       expect(ends).to.deep.equal([]);
+    });
+
+    it('holds back what is written while keys are exchanged, and sends it then', async () => {
+      const endpoint = await lab.endpoint();
+      const { connection } = await connect();
+      const stream = await open(connection, endpoint.port).socket;
+      await roundTrip(stream);
+      const exchanged = node.rekey();
+      node.pause();
+      await turns(20);
+      let done = false;
+      stream.write('held', () => (done = true));
+      await turns(5);
+      expect(done).to.equal(false);
+      node.resume();
+      await exchanged;
+      expect((await read(stream, 4)).toString()).to.equal('held');
+      expect(done).to.equal(true);
     });
 
     it('counts a stream until it is over, and gives its place free once', async () => {
@@ -787,42 +808,74 @@ describe('Connection', () => {
     });
   });
 
+  describe('and many uploads to a node that takes nothing', () => {
+    /** Twenty uploads that have come to a halt: what their callbacks have said, and the TCP socket below them. */
+    async function upload() {
+      const endpoint = await lab.endpoint(silent);
+      const { connection } = await connect();
+      const streams = await Promise.all(
+        Array.from({ length: 20 }, () => open(connection, endpoint.port).socket),
+      );
+      const outcome = { done: 0, failed: 0, most: 0 };
+      const handles = (process as unknown as { _getActiveHandles: () => unknown[] })._getActiveHandles();
+      const transport = handles.find((handle) => handle instanceof TransportSocket)!;
+      node.pause();
+      for (let round = 0; round < 60; round += 1) {
+        for (const stream of streams) {
+          stream.write(Buffer.alloc(32 * 1024), (error) => {
+            if (error) outcome.failed += 1;
+            else outcome.done += 1;
+          });
+        }
+        await turn();
+        outcome.most = Math.max(outcome.most, transport.writableLength);
+      }
+      await turns(20);
+      for (const stream of streams) stream.on('error', () => undefined);
+      return { outcome, transport };
+    }
+
+    it('holds little of them outside the streams themselves', async () => {
+      const { outcome, transport } = await upload();
+      expect(transport.writableLength).to.be.above(0);
+      expect(outcome.most).to.be.below(192 * 1024);
+    });
+
+    it('reports no write as done that has not left the process', async () => {
+      const { outcome, transport } = await upload();
+      const left = transport.bytesWritten - transport.writableLength;
+      expect(outcome.done * 32 * 1024).to.be.at.most(left);
+      node.cut('rst');
+      await until('all callbacks', () => outcome.done + outcome.failed === 60 * 20);
+    });
+  });
+
   describe('and the acknowledgement of small answers', () => {
-    /** How many packets the node gets for answers that come without a question. */
-    async function packetsFor(ident: string): Promise<number> {
+    /** How many requests the node gets beside the stream's data, for one small answer. */
+    async function requestsFor(ident: string): Promise<number> {
       const other = await lab.node({ ident });
       const endpoint = await lab.endpoint((socket) => void socket.once('data', () => socket.write('x')));
       const connection = lab.connection(other);
       await connection.connect();
       const stream = await open(connection, endpoint.port).socket;
-      await until('an answer', () => connection.roundTripMs !== undefined);
-      const { client } = { client: connection };
-      expect(client.state).to.equal('ready');
-      let asked = 0;
-      const prototype = Object.getPrototypeOf(new (await import('ssh2')).default.Client()) as {
-        unforwardIn: (...args: unknown[]) => unknown;
-      };
-      const original = prototype.unforwardIn;
-      prototype.unforwardIn = function (...args) {
-        asked += 1;
-        return original.apply(this, args);
-      };
+      await until('the answer to the first keepalive', () => connection.roundTripMs !== undefined);
+      const asked = sinon.spy(ssh2.Client.prototype, 'unforwardIn');
       try {
         stream.write('go');
         await read(stream);
         await turns(3);
+        return asked.callCount;
       } finally {
-        prototype.unforwardIn = original;
+        asked.restore();
       }
-      return asked;
     }
 
     it('is hastened for an OpenSSH that waits for it', async () => {
-      expect(await packetsFor('OpenSSH_9.2p1')).to.be.above(0);
+      expect(await requestsFor('OpenSSH_9.2p1')).to.be.above(0);
     });
 
     it('is left to the kernel for one that does not', async () => {
-      expect(await packetsFor('OpenSSH_10.2p1')).to.equal(0);
+      expect(await requestsFor('OpenSSH_10.2p1')).to.equal(0);
     });
   });
 });

@@ -41,7 +41,7 @@ describe('TransportSocket', () => {
     const endpoint = await lab.endpoint();
     const socket = await connect(endpoint.port);
     const handOvers = countHandOvers(socket);
-    for (let number = 0; number < 10; number += 1) socket.write(String(number));
+    for (let number = 0; number < 10; number += 1) socket.write(Buffer.from(String(number)));
     expect((await read(socket, 10)).toString()).to.equal('0123456789');
     expect(handOvers()).to.equal(1);
   });
@@ -50,9 +50,9 @@ describe('TransportSocket', () => {
     const endpoint = await lab.endpoint();
     const socket = await connect(endpoint.port);
     const handOvers = countHandOvers(socket);
-    socket.write('a');
+    socket.write(Buffer.from('a'));
     await turn();
-    socket.write('b');
+    socket.write(Buffer.from('b'));
     expect((await read(socket, 2)).toString()).to.equal('ab');
     expect(handOvers()).to.equal(2);
   });
@@ -69,7 +69,7 @@ describe('TransportSocket', () => {
   it('flushes what was written in the same turn when it is ended', async () => {
     const endpoint = await lab.endpoint();
     const socket = await connect(endpoint.port);
-    socket.write('a');
+    socket.write(Buffer.from('a'));
     socket.end('b');
     expect((await readAll(socket)).toString()).to.equal('ab');
   });
@@ -105,11 +105,34 @@ describe('TransportSocket', () => {
     expect(calls).to.deep.equal([true]);
   });
 
-  it('reads text and bytes written with an encoding and a callback, as net.Socket does', async () => {
-    const endpoint = await lab.endpoint();
+  it('tells when what was written has left the process, and not before', async () => {
+    const endpoint = await lab.endpoint(silent);
     const socket = await connect(endpoint.port);
-    const written = new Promise<unknown>((resolve) => socket.write('6869', 'hex', resolve));
-    expect(await written).to.satisfy((error: unknown) => error === undefined || error === null);
-    expect((await read(socket, 2)).toString()).to.equal('hi');
+    const events: string[] = [];
+    socket.write(Buffer.alloc(1000));
+    socket.whenFlushed(() => events.push(`first, ${socket.writableLength} left`));
+    socket.write(Buffer.alloc(1000));
+    socket.whenFlushed(() => events.push('second'));
+    expect(events).to.deep.equal([]);
+    await until('the flush', () => events.length === 2);
+    expect(events).to.deep.equal(['first, 0 left', 'second']);
+    socket.whenFlushed(() => events.push('at once'));
+    expect(events).to.have.length(3);
+  });
+
+  it('never tells it of what a dead connection has kept', async () => {
+    const endpoint = await lab.endpoint((peer) => peer.pause());
+    const socket = await connect(endpoint.port);
+    socket.on('error', () => undefined);
+    let told = false;
+    do {
+      socket.write(Buffer.alloc(1 << 20));
+      await turn();
+    } while (socket.writableLength === 0);
+    socket.whenFlushed(() => (told = true));
+    socket.destroy();
+    await once(socket, 'close');
+    await turn();
+    expect(told).to.equal(false);
   });
 });

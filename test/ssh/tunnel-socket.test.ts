@@ -16,7 +16,7 @@ function open({ host = '10.0.0.1', allowHalfOpen = false } = {}) {
   const raw = new FakeRawChannel();
   const signals = { canWrite: true };
   const idle: boolean[] = [];
-  const gate = new WriteGate({ canWrite: () => signals.canWrite });
+  const gate = new WriteGate({ canWrite: () => signals.canWrite, whenFlushed: (done) => done() });
   let connectionError: TunnelError | undefined;
   let channel: Channel | undefined;
   const socket = new TunnelSocket({

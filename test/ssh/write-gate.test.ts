@@ -3,7 +3,7 @@ import { WriteGate } from '../../lib/ssh/write-gate.js';
 
 function createGate(canWrite = true) {
   const signals = { open: canWrite };
-  const gate = new WriteGate({ canWrite: () => signals.open });
+  const gate = new WriteGate({ canWrite: () => signals.open, whenFlushed: (done) => done() });
   const sent: string[] = [];
   const pass = (name: string) => {
     const send = () => void sent.push(name);

@@ -5,7 +5,11 @@ import { expect } from 'chai';
 import { Client, type AuthContext, type PublicKeyAuthContext } from 'ssh2';
 import ssh2 from 'ssh2';
 import { InvalidOptionError } from '../../../lib/errors.js';
-import { Credentials, type CredentialOptions, type LoginAttempt } from '../../../lib/ssh/login/credentials.js';
+import {
+  Credentials,
+  type CredentialOptions,
+  type LoginAttempt,
+} from '../../../lib/ssh/login/credentials.js';
 import { blobOf, generateKeyFiles, useTempDir, type KeyFiles } from '../key-files.js';
 import { startAgent } from './running-agent.js';
 
