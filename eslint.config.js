@@ -1,17 +1,27 @@
+import { readdirSync } from 'node:fs';
 import { builtinModules } from 'node:module';
 import tseslint from 'typescript-eslint';
 import importX from 'eslint-plugin-import-x';
 
 /** The floors of lib/, lowest first; a file may import from its own and those below it. What stands side by side shares a floor. */
 const floors = [
-  ['errors', 'diagnostics', 'unless-aborted', 'socket-like'],
+  ['errors', 'diagnostics', 'unless-aborted', 'socket-like', 'dialer'],
   ['validation'],
   ['ssh'],
   ['pool'],
   ['fleet'],
-  ['options', 'dialer'],
+  ['options'],
   ['tunnel-dialer', 'http', 'testing'],
+  ['index'],
 ];
+
+const inLib = readdirSync('lib').map((entry) => entry.replace(/\.ts$/, ''));
+const misplaced = inLib.filter((name) => !floors.flat().includes(name));
+if (misplaced.length > 0)
+  throw new Error(`eslint.config.js: on which floor of lib/ is ${misplaced.join(', ')}?`);
+
+/** What adapters may know: the contract, not a transport. */
+const adapters = { http: ['errors', 'validation', 'dialer', 'socket-like'] };
 
 /** Packages that only some of lib/ may know. */
 const confined = { ssh2: ['ssh', 'testing'], 'generic-pool': ['pool'] };
@@ -36,9 +46,10 @@ const restrictions = (name) => {
       regex: `^${dependency}(/|$)`,
       message: `${dependency} is imported only under lib/${allowed.join('/ and lib/')}/`,
     }));
+  const itself = { regex: '^tunnel-dialer(/|$)', message: 'lib/ imports its own files by path' };
   return {
     files: [`lib/${name}/**/*.ts`, `lib/${name}.ts`],
-    rules: { 'no-restricted-imports': ['error', { patterns: [...patterns, ...packages] }] },
+    rules: { 'no-restricted-imports': ['error', { patterns: [...patterns, ...packages, itself] }] },
   };
 };
 
@@ -62,6 +73,7 @@ export default tseslint.config(
       'import-x/no-cycle': 'error',
       'import-x/no-default-export': 'error',
       '@typescript-eslint/consistent-type-imports': 'error',
+      '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_' }],
       '@typescript-eslint/no-confusing-void-expression': [
         'error',
         { ignoreArrowShorthand: true, ignoreVoidOperator: true },
@@ -76,6 +88,7 @@ export default tseslint.config(
       'no-restricted-syntax': [
         'error',
         { selector: 'TSEnumDeclaration', message: 'use a union of literals' },
+        { selector: 'ImportExpression', message: 'import at the top, where the floors are seen' },
       ],
     },
   },

@@ -1,4 +1,4 @@
-import type { TunnelSocket } from './ssh/tunnel-socket.js';
+import type { Duplex } from 'node:stream';
 
 /** What governs one dial. None of it affects the socket once the dial has resolved. */
 export interface DialOptions {
@@ -12,6 +12,51 @@ export interface DialOptions {
    * As in `node:net`: `false` (the default) ends our side when the endpoint has ended its own; `true` leaves that to the caller.
    */
   allowHalfOpen?: boolean | undefined;
+}
+
+/**
+ * A byte stream to an endpoint behind a node: a `Duplex` that passes for a connected `net.Socket` wherever Node's HTTP, TLS and HTTP/2
+ * clients, `ws` and `undici` take one.
+ *
+ * It never ends cleanly when it was cut: a lost connection destroys it with a `TransportError` (`ECONNRESET`), a stream closed without
+ * end-of-file with an `EndpointError` (`ECONNRESET`). A write calls back when it has left the process, and with the same error when it
+ * has not. An endpoint's RST cannot be told from its FIN: sshd reports the same for both.
+ */
+export interface TunnelSocket extends Duplex {
+  /** Name of the node that carries the stream. */
+  readonly node: string;
+  /** The endpoint's host as the node was asked for it; a DNS name is resolved on the node. */
+  readonly remoteAddress?: string | undefined;
+  /** The endpoint's port. */
+  readonly remotePort?: number | undefined;
+  /** `IPv4` or `IPv6`; `undefined` when a name was dialled. */
+  readonly remoteFamily?: string | undefined;
+  /** `false`: a dial resolves with an open stream. */
+  readonly connecting: boolean;
+  /** As in `node:net`. */
+  readonly readyState: 'opening' | 'open' | 'readOnly' | 'writeOnly' | 'closed';
+  /** The idle time in milliseconds set by `setTimeout`; 0 or `undefined` is none. */
+  readonly timeout?: number | undefined;
+  /** Bytes that have arrived. */
+  readonly bytesRead: number;
+  /** Bytes that have left the process or wait for it. */
+  readonly bytesWritten: number;
+  /** Emits `timeout` after `timeoutMs` without traffic, and does nothing else. 0 turns it off. */
+  setTimeout(timeoutMs: number, callback?: () => void): this;
+  /** As in `node:net`; tunnels are always without delay. */
+  setNoDelay(noDelay?: boolean): this;
+  /** As in `node:net`; the liveness of a tunnel is its connection's matter. */
+  setKeepAlive(enable?: boolean, initialDelayMs?: number): this;
+  /** Takes `unref` back. */
+  ref(): this;
+  /** Lets the dialer's `close()` go ahead without waiting for this stream; `http.Agent` does it with sockets kept for later. */
+  unref(): this;
+  /** As in `node:net`; a tunnel has no local address. */
+  address(): object;
+  /** Destroys once what was written has left. */
+  destroySoon(): void;
+  /** Destroys; a tunnel cannot send RST. */
+  resetAndDestroy(): this;
 }
 
 /** Anything that opens byte streams to addresses behind nodes. Adapters and clients take a `Dialer`, whatever the transport. */

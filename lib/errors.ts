@@ -10,20 +10,28 @@ export interface ErrorContext {
   cause?: unknown;
 }
 
+/** An endpoint as a person writes it: `10.0.0.11:10250`, `[fd00::1]:443`. */
+export const formatEndpoint = (host: string, port: number): string =>
+  host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+
 /** Base of every error of this library. `code` is a contract; `message` is for people; `cause` is the original. */
 export class TunnelError extends Error {
   readonly code: string;
-  readonly node?: string;
-  readonly host?: string;
-  readonly port?: number;
+  declare readonly node?: string;
+  declare readonly host?: string;
+  declare readonly port?: number;
 
   constructor(code: string, message: string, context: ErrorContext = {}) {
     super(message, context.cause === undefined ? undefined : { cause: context.cause });
     this.name = new.target.name;
     this.code = code;
-    if (context.node !== undefined) this.node = context.node;
-    if (context.host !== undefined) this.host = context.host;
-    if (context.port !== undefined) this.port = context.port;
+    const { node, host, port } = context;
+    Object.assign(
+      this,
+      node !== undefined && { node },
+      host !== undefined && { host },
+      port !== undefined && { port },
+    );
   }
 }
 
@@ -152,18 +160,25 @@ export class ClosedError extends TunnelError {
   }
 }
 
-/** Every candidate node failed; `errors` holds one error per node, in the order tried. */
+/** Several nodes failed; `errors` holds one error per node, in the order tried. */
 export class AllNodesFailedError extends AggregateError {
   readonly code = 'ERR_TUNNEL_ALL_NODES_FAILED';
-  readonly host: string;
-  readonly port: number;
+  /** The endpoint, when it was a dial that failed. */
+  declare readonly host?: string;
+  declare readonly port?: number;
   declare readonly errors: TunnelError[];
 
-  constructor(errors: readonly TunnelError[], host: string, port: number) {
-    const tried = errors.map((error) => `${error.node ?? '?'}: ${error.message}`).join('; ');
-    super(errors, `no node could carry a dial to ${host}:${port} (${tried})`);
+  constructor(errors: readonly TunnelError[], problem: string, { host, port }: ErrorContext = {}) {
+    super(
+      errors,
+      `${problem} (${errors.map(({ node, message }) => `${node ?? '?'}: ${message}`).join('; ')})`,
+    );
     this.name = 'AllNodesFailedError';
-    this.host = host;
-    this.port = port;
+    Object.assign(this, host !== undefined && { host }, port !== undefined && { port });
   }
+}
+
+/** Whether trying again soon does not help: only a person can mend it, and sshd punishes those who insist (PerSourcePenalties). */
+export function isLasting(failure: TunnelError): boolean {
+  return failure instanceof AuthenticationError || failure instanceof HostKeyError;
 }

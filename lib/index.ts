@@ -1,4 +1,4 @@
-export type { DialOptions, Dialer } from './dialer.js';
+export type { DialOptions, Dialer, TunnelSocket } from './dialer.js';
 export { TunnelDialer, type DialerStatus, type TunnelDialerEvents } from './tunnel-dialer.js';
 export type {
   HealthOptions,
@@ -10,7 +10,7 @@ export type {
 } from './options.js';
 export type { NodeSpec } from './fleet/node.js';
 export type { NodeState, NodeStatus } from './fleet/node-status.js';
-export type { TunnelSocket } from './ssh/tunnel-socket.js';
+
 export type { HostIdentity, HostKeyVerdict, HostKeyVerifier } from './ssh/host-keys/verifier.js';
 export { knownHosts } from './ssh/host-keys/known-hosts.js';
 export { pinnedHostKey } from './ssh/host-keys/pinned-host-key.js';

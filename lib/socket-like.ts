@@ -44,12 +44,12 @@ export abstract class SocketLike extends Duplex {
   }
 
   /** Does nothing: the connection is always without delay. */
-  setNoDelay(): this {
+  setNoDelay(_noDelay?: boolean): this {
     return this;
   }
 
   /** Does nothing: liveness is the connection's matter. */
-  setKeepAlive(): this {
+  setKeepAlive(_enable?: boolean, _initialDelayMs?: number): this {
     return this;
   }
 

@@ -1,7 +1,15 @@
 import { EventEmitter, setMaxListeners } from 'node:events';
 import { debug } from './diagnostics.js';
 import type { DialOptions, Dialer } from './dialer.js';
-import { AllNodesFailedError, ClosedError, InvalidOptionError, TunnelError } from './errors.js';
+import {
+  AllNodesFailedError,
+  ClosedError,
+  InvalidOptionError,
+  TunnelError,
+  formatEndpoint,
+  isLasting,
+} from './errors.js';
+import { triesNextNode } from './fleet/failover.js';
 import { Fleet } from './fleet/fleet.js';
 import type { NodeStatus } from './fleet/node-status.js';
 import type { Node, NodeSpec } from './fleet/node.js';
@@ -11,10 +19,9 @@ import { DialAttempt } from './pool/dial-attempt.js';
 import { NodePool } from './pool/node-pool.js';
 import { Semaphore } from './pool/semaphore.js';
 import { Credentials, type CredentialOptions } from './ssh/login/credentials.js';
-import { isLasting, triesNextNode } from './ssh/failures.js';
 import type { HostKeyVerifier } from './ssh/host-keys/verifier.js';
 import { hostKeyVerifierFor } from './ssh/host-keys/pinned-host-key.js';
-import type { TunnelSocket } from './ssh/tunnel-socket.js';
+import type { TunnelSocket } from './dialer.js';
 import { unlessAborted } from './unless-aborted.js';
 import {
   abortSignal,
@@ -132,8 +139,8 @@ export class TunnelDialer extends EventEmitter<TunnelDialerEvents> implements Di
   /**
    * Resolves when a node is ready, or with `every` when all are.
    *
-   * @throws the signal's reason; {@link ClosedError}; and when waiting cannot help, the nodes' own errors: a key or host key was refused by
-   *   the only nodes that could have become ready
+   * @throws the signal's reason; {@link ClosedError}; and when waiting cannot help, because the only nodes that could become ready
+   *   refuse our key or have a host key that we refuse: that error, or {@link AllNodesFailedError} for several nodes
    */
   async ready(
     options: { signal?: AbortSignal | undefined; every?: boolean | undefined } = {},
@@ -144,8 +151,7 @@ export class TunnelDialer extends EventEmitter<TunnelDialerEvents> implements Di
       this.#closed.signal.throwIfAborted();
       this.#fleet.warm();
       if (this.#isReady(every)) return;
-      const change = unlessAborted(this.#fleet.changed, this.#closed.signal);
-      await (signal === undefined ? change : unlessAborted(change, signal));
+      await unlessAborted(this.#fleet.changed, this.#closed.signal, signal);
     }
   }
 
@@ -205,7 +211,12 @@ export class TunnelDialer extends EventEmitter<TunnelDialerEvents> implements Di
       }
     }
     const [only] = failures;
-    throw failures.length === 1 && only !== undefined ? only : new AllNodesFailedError(failures, host, port);
+    throw failures.length === 1 && only !== undefined
+      ? only
+      : new AllNodesFailedError(failures, `no node could carry a dial to ${formatEndpoint(host, port)}`, {
+          host,
+          port,
+        });
   }
 
   #isReady(every: boolean): boolean {
@@ -218,9 +229,7 @@ export class TunnelDialer extends EventEmitter<TunnelDialerEvents> implements Di
     );
     const [first] = hopeless;
     if (first === undefined || (!every && hopeless.length < states.length)) return false;
-    throw hopeless.length === 1
-      ? first
-      : new AggregateError(hopeless, `nodes refuse us: ${hopeless.map(({ message }) => message).join('; ')}`);
+    throw hopeless.length === 1 ? first : new AllNodesFailedError(hopeless, 'the nodes refuse us');
   }
 
   #nodeState(name: string): void {

@@ -1,23 +1,27 @@
 /**
- * Waits for a promise no longer than the signal allows. The promise goes on by itself.
+ * Waits for a promise no longer than the signals allow. The promise goes on by itself.
  *
- * @throws the signal's reason, if it fires first
+ * @throws the reason of the signal that fires first
  */
-export function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+export function unlessAborted<T>(
+  promise: Promise<T>,
+  ...signals: readonly (AbortSignal | undefined)[]
+): Promise<T> {
   return new Promise((resolve, reject) => {
-    signal.throwIfAborted();
-    const onAbort = (): void => reject(signal.reason as Error);
-    const forget = (): void => signal.removeEventListener('abort', onAbort);
-    signal.addEventListener('abort', onAbort, { once: true });
+    const listeners = signals.flatMap((signal) => {
+      signal?.throwIfAborted();
+      return signal === undefined
+        ? []
+        : { signal, onAbort: () => settle(() => reject(signal.reason as Error)) };
+    });
+    const settle = (finish: () => void): void => {
+      for (const { signal, onAbort } of listeners) signal.removeEventListener('abort', onAbort);
+      finish();
+    };
+    for (const { signal, onAbort } of listeners) signal.addEventListener('abort', onAbort, { once: true });
     promise.then(
-      (value) => {
-        forget();
-        resolve(value);
-      },
-      (error: unknown) => {
-        forget();
-        reject(error);
-      },
+      (value) => settle(() => resolve(value)),
+      (error: unknown) => settle(() => reject(error)),
     );
   });
 }

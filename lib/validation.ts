@@ -131,6 +131,16 @@ export function objectOf<Shape extends Record<string, Check<unknown>>>(shape: Sh
     if (typeof value !== 'object' || value === null || Array.isArray(value)) {
       throw wrong(path, 'must be an object', value);
     }
+    // An AbortSignal where `{ signal }` is meant has no keys either, and would be taken for no options.
+    if (
+      Object.keys(value).length === 0 &&
+      ![Object.prototype, null].includes(Object.getPrototypeOf(value) as object | null)
+    ) {
+      throw new InvalidOptionError(
+        path || 'options',
+        `must be a plain object such as { ${Object.keys(shape)[0] ?? ''} }`,
+      );
+    }
     const unknown = Object.keys(value).find((key) => !Object.hasOwn(shape, key));
     if (unknown !== undefined) throw unknownKey(unknown, Object.keys(shape), path);
     const given = value as Record<string, unknown>;
@@ -207,8 +217,8 @@ function problemOfHost(text: string): string | undefined {
   if (text.includes(':')) {
     return isIPv6WithZone(text) ? undefined : 'must be a host name or IP address without a port';
   }
-  // `010.0.0.1` and `10.0.0.256` are no names: a resolver reads the first as octal.
-  if (/^\d+(\.\d+){3}\.?$/.test(text)) {
+  // `010.0.0.1`, `127.1` and `0x7f000001` are no names, though a resolver reads an address in them (as in WHATWG URL, "ends in a number").
+  if (/(^|\.)(\d+|0x[\da-f]*)\.?$/i.test(text)) {
     return isIPv4(text)
       ? undefined
       : 'must be a host name or IP address and looks like a mistyped IPv4 address';

@@ -3,6 +3,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { EventEmitter, getEventListeners, once } from 'node:events';
 import { pipeline } from 'node:stream/promises';
 import { Readable } from 'node:stream';
+import sinon from 'sinon';
 import {
   ClosedError,
   DialTimeoutError,
@@ -24,6 +25,7 @@ import {
   turn,
   turns,
   uncaughtDuring,
+  unhandledDuring,
   until,
   type Endpoint,
 } from './support/dialer.js';
@@ -272,9 +274,15 @@ describe('TunnelDialer: dial', () => {
     });
 
     it('does not affect the stream', async () => {
-      const stream = await dial({ timeoutMs: 40 });
-      await new Promise((resolve) => setTimeout(resolve, 60));
-      await roundTrip(stream);
+      await dialer.ready();
+      const clock = sinon.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+      try {
+        const stream = await dial({ timeoutMs: 1000 });
+        clock.tick(1001);
+        await roundTrip(stream);
+      } finally {
+        clock.restore();
+      }
     });
   });
 
@@ -425,15 +433,19 @@ describe('TunnelDialer: dial', () => {
 
   it("lets an exception in a 'nodeState' handler reach the process, and the node be ready", async () => {
     const boom = new Error('boom');
+    let unhandled: unknown[] = [];
     const uncaught = await uncaughtDuring(async () => {
-      const other = lab.dialer([node]);
-      other.on('nodeState', () => {
-        throw boom;
+      unhandled = await unhandledDuring(async () => {
+        const other = lab.dialer([node]);
+        other.on('nodeState', () => {
+          throw boom;
+        });
+        await other.ready();
+        await roundTrip(await other.dial('127.0.0.1', endpoint.port));
+        other.removeAllListeners();
       });
-      await other.ready();
-      await roundTrip(await other.dial('127.0.0.1', endpoint.port));
-      other.removeAllListeners();
     });
+    expect(unhandled).to.deep.equal([]);
     expect(uncaught.length).to.be.at.least(1);
     expect(uncaught.every((error) => error === boom)).to.equal(true);
   });

@@ -51,7 +51,7 @@ describe('TunnelDialer: errors', () => {
     code: string,
   ][] = [
     [1, 'open failed', ChannelRefusedError, 'ERR_TUNNEL_PROHIBITED'],
-    [2, 'open failed', ChannelRefusedError, 'ERR_TUNNEL_RESOURCE'],
+    [2, 'open failed', EndpointError, 'ENETUNREACH'],
     [3, 'unknown', ChannelRefusedError, 'ERR_TUNNEL_PROHIBITED'],
     [4, 'open failed', ChannelRefusedError, 'ERR_TUNNEL_RESOURCE'],
     [2, 'Connection refused', EndpointError, 'ECONNREFUSED'],
@@ -252,6 +252,15 @@ describe('TunnelDialer: errors', () => {
         .to.be.an.instanceOf(ClosedError)
         .and.include({ code: 'ERR_TUNNEL_CLOSED' });
     }
+  });
+
+  it('ClosedError after close also when there is no node', async () => {
+    const dialer = lab.dialer([node]);
+    dialer.update([]);
+    await dialer.close();
+    expect(await meets(dialer))
+      .to.be.an.instanceOf(ClosedError)
+      .and.include({ host: '127.0.0.1' });
   });
 
   it('AllNodesFailedError when every candidate failed', async () => {

@@ -216,8 +216,11 @@ function integer(option: OptionName, text: string, min: number, max: number): nu
 
 /** A path segment of its own: `..` would lead elsewhere. */
 function name(what: string, text: string): string {
-  if (!['', '.', '..'].includes(text)) return text;
-  throw new UsageError(`${what} must be a name, got ${JSON.stringify(text)}`);
+  // RFC 1123 subdomains, as Kubernetes' own names of objects.
+  if (/^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/.test(text) && !text.includes('..')) return text;
+  throw new UsageError(
+    `${what} must be a name of Kubernetes (a-z, 0-9, '-' and '.'), got ${JSON.stringify(text)}`,
+  );
 }
 
 function tail(text: string | undefined): LogOptions {

@@ -53,7 +53,9 @@ export class Router {
   /** Shuffled in place by every draw; a draw is even whatever order the last one left behind. */
   readonly #nodes: Node[];
   readonly #names = new Map<string, Node>();
+  /** By the address that a node is connected at, and by its other ones. */
   readonly #addresses = new Map<string, Node[]>();
+  readonly #otherAddresses = new Map<string, Node[]>();
   readonly #networks: Record<IpAddress['family'], PrefixTable[]>;
 
   constructor(nodes: Iterable<Node>, options: RouterOptions) {
@@ -62,7 +64,9 @@ export class Router {
     this.#nodes = [...nodes];
     for (const node of this.#nodes) {
       this.#names.set(parseHost(node.name).key, node);
-      for (const address of node.addresses) append(this.#addresses, parseHost(address).key, node);
+      const [address, ...others] = node.addresses.map((each) => parseHost(each).key);
+      if (address !== undefined) append(this.#addresses, address, node);
+      for (const other of others) append(this.#otherAddresses, other, node);
     }
     this.#networks = { 4: prefixTables(this.#nodes, 4), 6: prefixTables(this.#nodes, 6) };
   }
@@ -84,7 +88,7 @@ export class Router {
     }
 
     const named = this.#names.get(target.key);
-    const owners = named === undefined ? this.#addresses.get(target.key) : [named];
+    const owners = named === undefined ? this.#ownersOf(target.key) : [named];
     if (owners !== undefined) return { kind: 'node', candidates: this.#toward(target, this.#draw(owners)) };
 
     const pods = target.ip === undefined ? undefined : this.#network(target.ip);
@@ -100,6 +104,11 @@ export class Router {
       throw new NoRouteError(`no node owns ${describeValue(host)}: ${advice}`, { host });
     }
     return { kind: 'any', candidates: this.#toward(target, this.#draw(this.#nodes)) };
+  }
+
+  /** What a node merely says of itself does not draw dials away from the node that is connected there. */
+  #ownersOf(address: string): Node[] | undefined {
+    return this.#addresses.get(address) ?? this.#otherAddresses.get(address);
   }
 
   #named(name: string, host: string): Node {
@@ -120,7 +129,7 @@ export class Router {
 
   #toward(target: ParsedHost, nodes: readonly Node[]): Candidate[] {
     const named = this.#names.get(target.key);
-    const owners = this.#addresses.get(target.key) ?? [];
+    const owners = this.#ownersOf(target.key) ?? [];
     // A name that no address repeats is our label for the node; no resolver need ever have heard of it.
     const isLabel = named !== undefined && target.ip === undefined && !owners.includes(named);
     const host = isLabel ? named.address : target.host;

@@ -1,5 +1,6 @@
 import type { ClientRequest } from 'node:http';
 import { Agent } from 'node:https';
+import { isIP } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
 import type { Dialer } from '../dialer.js';
@@ -24,7 +25,9 @@ class TunnelHttpsAgent extends Agent {
   addRequest(request: ClientRequest, options: ConnectOptions): void {
     checkRequest(options);
     dropDeadSockets(this);
-    addRequest.call(this, request, options);
+    // Node would take it from the Host header, and accept a certificate for whatever name stands there.
+    const servername = options.servername ?? this.options.servername ?? serverNameOf(options.host);
+    addRequest.call(this, request, { ...options, servername });
   }
 
   override getName(options?: ConnectOptions): string {
@@ -71,6 +74,11 @@ class TunnelHttpsAgent extends Agent {
     const stop = (): void => clearTimeout(timer);
     socket.once('secureConnect', stop).once('close', stop);
   }
+}
+
+/** The name to ask for: none for an IP address (RFC 6066 §3), which is verified all the same. */
+function serverNameOf(host: string | null | undefined): string {
+  return host === null || host === undefined || isIP(host) !== 0 ? '' : host;
 }
 
 /**

@@ -1,7 +1,7 @@
 import type { Dialer } from '../dialer.js';
 import { TransportError } from '../errors.js';
 import { SocketLike } from '../socket-like.js';
-import type { TunnelSocket } from '../ssh/tunnel-socket.js';
+import type { TunnelSocket } from '../dialer.js';
 
 type WriteCallback = (error?: Error | null) => void;
 

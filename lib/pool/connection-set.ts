@@ -40,6 +40,12 @@ export interface Member {
 /** Unanswered dials in a row after which a connection is replaced, though it answers keepalives: each holds a channel on it. */
 const MAX_OPEN_TIMEOUTS = 16;
 
+/**
+ * A connection that nobody used and that has lived this long may end without being a failure: sshd's `UnusedConnectionTimeout` ends it
+ * like that.
+ */
+const UNUSED_MS = 500;
+
 /** `open` keeps connections up; `closing` makes them only on demand; `closed` is the end. */
 type Phase = 'open' | 'closing' | 'closed';
 
@@ -229,7 +235,8 @@ export class ConnectionSet {
       this.reconnect.failed(error);
     } else {
       this.counts.lost += 1;
-      this.reconnect.lost(error, member.readyAtMs);
+      const wasUnused = member.connection.isQuiet && performance.now() - member.readyAtMs >= UNUSED_MS;
+      if (!wasUnused) this.reconnect.lost(error, member.readyAtMs);
     }
     debug.pool(
       '%s: %s; next attempt in %d ms',

@@ -1,5 +1,5 @@
 import { setMaxListeners } from 'node:events';
-import { DialTimeoutError, type DialPhase } from '../errors.js';
+import { DialTimeoutError, formatEndpoint, type DialPhase } from '../errors.js';
 
 export interface DialAttemptOptions {
   readonly host: string;
@@ -77,7 +77,7 @@ export class DialAttempt implements Disposable {
     this.abort(
       new DialTimeoutError(
         phase,
-        `no stream to ${host}:${port}${through} within ${timeoutMs} ms: ${WAITED_FOR[phase]}`,
+        `no stream to ${formatEndpoint(host, port)}${through} within ${timeoutMs} ms: ${WAITED_FOR[phase]}`,
         {
           node,
           host,

@@ -1,13 +1,15 @@
 import {
   ClosedError,
+  DialTimeoutError,
   NodeUnavailableError,
   PoolExhaustedError,
   TransportError,
+  isLasting,
   type ErrorContext,
   type TunnelError,
 } from '../errors.js';
-import type { TunnelSocket } from '../ssh/tunnel-socket.js';
-import { asTunnelError, isTelling } from '../ssh/failures.js';
+import type { TunnelSocket } from '../dialer.js';
+import { asTunnelError } from '../ssh/failures.js';
 import { unlessAborted } from '../unless-aborted.js';
 import { ConnectionSet, type ConnectionSetOptions, type Member } from './connection-set.js';
 import type { DialAttempt } from './dial-attempt.js';
@@ -242,7 +244,10 @@ export class NodePool {
 
   #couldNotConnect(error: unknown, attempt: DialAttempt): TunnelError {
     const failure = asTunnelError(error, this.#options.target.node);
-    return isTelling(failure) ? failure : this.#unavailable(failure, attempt);
+    // These tell their story by their own class; any other is told as the node being unavailable.
+    const isTelling =
+      isLasting(failure) || failure instanceof DialTimeoutError || failure instanceof ClosedError;
+    return isTelling ? failure : this.#unavailable(failure, attempt);
   }
 
   #unavailable(cause: TunnelError, attempt: DialAttempt): NodeUnavailableError {

@@ -1,5 +1,4 @@
-import type { TunnelError } from '../errors.js';
-import { isLasting } from '../ssh/failures.js';
+import { isLasting, type TunnelError } from '../errors.js';
 import { Backoff } from './backoff.js';
 
 export interface ReconnectOptions {

@@ -3,7 +3,7 @@ import { integer } from '../validation.js';
 /** One place taken in a {@link Semaphore}. */
 export interface Permit extends Disposable {
   /** Gives the place back; only the first call counts. */
-  release(): void;
+  readonly release: () => void;
 }
 
 type Grant = (permit: Permit) => void;

@@ -1,4 +1,5 @@
-import type { Algorithms } from 'ssh2';
+import type { Algorithms, ServerHostKeyAlgorithm } from 'ssh2';
+import { SUPPORTED_KEY_TYPES, signatureAlgorithms } from './host-keys/public-key.js';
 
 /*
  * What is offered to a node, best first. Nothing of SHA-1; no group exchange and no group above 16, whose arithmetic blocks the event
@@ -31,30 +32,19 @@ const MACS = [
   'hmac-sha2-512',
 ] as const;
 
-/** Signature algorithms of host keys. `rsa-sha2-*` are signatures made with keys of type `ssh-rsa` (RFC 8332). */
-const RSA_SIGNATURES = ['rsa-sha2-512', 'rsa-sha2-256'] as const;
-const HOST_KEYS = [
-  'ssh-ed25519',
-  'ecdsa-sha2-nistp256',
-  'ecdsa-sha2-nistp384',
-  'ecdsa-sha2-nistp521',
-  ...RSA_SIGNATURES,
-] as const;
-
-type HostKeyAlgorithm = (typeof HOST_KEYS)[number];
-
-const SUPPORTED: ReadonlySet<string> = new Set(HOST_KEYS);
+/** What host keys sign with; the verifier knows the same. */
+const HOST_KEYS = signatureAlgorithms(SUPPORTED_KEY_TYPES);
 
 /** The offer for one connection; `hostKeyTypes` narrows it to what the verifier knows of the host, in its order. */
 export function algorithmsFor(hostKeyTypes: readonly string[] | undefined): Algorithms {
-  const wanted = hostKeyTypes?.flatMap((type) => (type === 'ssh-rsa' ? RSA_SIGNATURES : [type])) ?? HOST_KEYS;
-  const known = [...new Set(wanted)].filter((type): type is HostKeyAlgorithm => SUPPORTED.has(type));
+  const wanted = hostKeyTypes?.flatMap((type) => [...signatureAlgorithms([type]), type]) ?? HOST_KEYS;
+  const known = [...new Set(wanted)].filter((type) => HOST_KEYS.includes(type));
   return {
     kex: [...KEY_EXCHANGE],
     cipher: [...CIPHERS],
     hmac: [...MACS],
     // A host known by none of these types is offered all of them, so that the verifier can say what is wrong.
-    serverHostKey: known.length > 0 ? known : [...HOST_KEYS],
+    serverHostKey: (known.length > 0 ? known : HOST_KEYS) as ServerHostKeyAlgorithm[],
     compress: ['none'],
   };
 }

@@ -2,7 +2,7 @@ import type { Client } from 'ssh2';
 import { TransportError, type TunnelError } from '../errors.js';
 import type { ChannelRoster } from './channel-roster.js';
 import { rawChannel, type RawChannel } from './ssh2-internals.js';
-import type { TunnelSocket } from './tunnel-socket.js';
+import type { ChannelSocket } from './channel-socket.js';
 
 /** One dial on a connection. */
 export interface OpenRequest {
@@ -18,7 +18,7 @@ export interface OpeningOwner {
   readonly client: Client;
   readonly channels: ChannelRoster;
   /** Puts a stream on a confirmed channel; `free` is called when the node is done with it. */
-  readonly createSocket: (raw: RawChannel, free: () => void) => TunnelSocket;
+  readonly createSocket: (raw: RawChannel, free: () => void) => ChannelSocket;
   /** Says why the node did not open the channel, in ssh2's words, or lost it, without any. */
   readonly failure: (error?: unknown) => TunnelError;
 }
@@ -33,7 +33,7 @@ export async function openChannel(
   request: OpenRequest,
   owner: OpeningOwner,
   signal: AbortSignal,
-): Promise<TunnelSocket> {
+): Promise<ChannelSocket> {
   const socket = await confirmed(request, owner, signal);
   // The node may have cut the stream in the very packets that confirmed it, before the caller could listen for errors. From here on
   // only microtasks lie between the socket and its caller, and nothing is emitted between them.
@@ -47,7 +47,7 @@ function confirmed(
   { host, port, onFree }: OpenRequest,
   { client, channels, createSocket, failure }: OpeningOwner,
   signal: AbortSignal,
-): Promise<TunnelSocket> {
+): Promise<ChannelSocket> {
   return new Promise((resolve, reject) => {
     const opened = channels.beginOpening();
     let nodeIsDone: (() => void) | undefined;

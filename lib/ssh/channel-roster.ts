@@ -1,4 +1,8 @@
-import type { Channel } from './channel.js';
+/** What the roster has to know of a channel. */
+export interface Losable {
+  /** The connection is gone. */
+  lost(): void;
+}
 
 export interface ChannelRosterOptions {
   /** Channels that may be over for us but not yet for the node, beside those in use. */
@@ -14,14 +18,14 @@ export interface Place {
   /** We are done with the channel; the node may not be yet. */
   abandoned(): void;
   /** Both sides are done with the channel. */
-  closed(channel: Channel): void;
+  closed(channel: Losable): void;
 }
 
 /** The channels of one connection: which are in use, which merely open, and which the node still has to let go of. */
 export class ChannelRoster {
   readonly #options: ChannelRosterOptions;
   /** Those that the node knows of. */
-  readonly #channels = new Set<Channel>();
+  readonly #channels = new Set<Losable>();
   #open = 0;
   #idle = 0;
   #opening = 0;
@@ -72,7 +76,7 @@ export class ChannelRoster {
    *
    * @param free - called once, when the channel's place may be given to the next
    */
-  enter(free: () => void, create: (place: Place) => Channel): Channel {
+  enter<Channel extends Losable>(free: () => void, create: (place: Place) => Channel): Channel {
     let state: 'busy' | 'idle' | 'over' = 'busy';
     let nodeIsDone = free;
     const leave = (): void => {

@@ -45,6 +45,8 @@ type ChannelState =
 export class Channel {
   readonly #raw: RawChannel;
   readonly #owner: ChannelOwner;
+  /** ssh2's own `_write`. */
+  readonly #write: RawChannel['_write'];
   #state: ChannelState;
   #turn: (() => void) | undefined;
 
@@ -54,7 +56,14 @@ export class Channel {
     this.#state = { name: 'open', listener };
     raw.incoming.window += HIDDEN_WINDOW_BYTES;
     raw.push = (chunk) => this.#receive(chunk);
-    raw.stderr.push = () => true;
+    this.#write = raw._write.bind(raw);
+    // ssh2 goes on by itself with what the peer's window had no room for; that has to wait for its turn, too.
+    raw._write = (chunk, encoding, done) => this.#takeTurn(() => this.#write(chunk, encoding, done));
+    raw.stderr.push = (chunk) => {
+      // Only sessions have extended data (RFC 4254 §5.2).
+      if (chunk !== null) owner.violated('sent extended data on a forwarded channel');
+      return true;
+    };
   }
 
   /** Lets the peer send again after `onData` has returned `false`. */
@@ -69,7 +78,7 @@ export class Channel {
       if (this.#raw.outgoing.state !== 'open') return;
       const slice = chunk.length <= TURN_BYTES ? chunk : chunk.subarray(offset, offset + TURN_BYTES);
       offset += slice.length;
-      this.#raw._write(slice, 'buffer', offset < chunk.length ? next : flushed);
+      this.#write(slice, 'buffer', offset < chunk.length ? next : flushed);
     };
     const next = (): void => this.#takeTurn(send);
     const flushed = (): void => this.#owner.gate.whenFlushed(done);

@@ -1,14 +1,14 @@
 import { debug } from '../diagnostics.js';
-import { ClosedError, TransportError, type TunnelError } from '../errors.js';
+import { ClosedError, TransportError, formatEndpoint, type TunnelError } from '../errors.js';
 import { AckNudge, delaysSmallAnswers } from './ack-nudge.js';
 import { ChannelRoster } from './channel-roster.js';
 import { Channel } from './channel.js';
 import { openChannel, type OpenRequest } from './channel-opening.js';
-import { asTunnelError, openFailure } from './failures.js';
+import { asTunnelError, openFailure, printable, withPrintableText } from './failures.js';
 import { handshake, type Link, type SshTarget } from './handshake.js';
 import { Keepalive } from './keepalive.js';
 import { isExchangingKeys, type RawChannel } from './ssh2-internals.js';
-import { TunnelSocket } from './tunnel-socket.js';
+import { ChannelSocket } from './channel-socket.js';
 import { WriteGate } from './write-gate.js';
 
 /** Smallest packet that a channel's peer may ask for (RFC 4254 §5.1 names none): ssh2 makes one packet of each, and of 0 an endless loop. */
@@ -78,6 +78,11 @@ export class Connection {
     return this.#gone;
   }
 
+  /** Whether no stream on it would be missed, and none is being opened. */
+  get isQuiet(): boolean {
+    return this.#channels.isQuiet;
+  }
+
   /** How long the node took to answer the last keepalive, in milliseconds. */
   get roundTripMs(): number | undefined {
     return this.#roundTripMs;
@@ -113,7 +118,7 @@ export class Connection {
    *
    * @throws the signal's reason, or `EndpointError`, `ChannelRefusedError`, `TransportError`
    */
-  open(request: OpenRequest, signal: AbortSignal): Promise<TunnelSocket> {
+  open(request: OpenRequest, signal: AbortSignal): Promise<ChannelSocket> {
     const state = this.#state;
     if (state.name !== 'ready' || signal.aborted) {
       request.onFree();
@@ -194,8 +199,13 @@ export class Connection {
     });
     socket.on('data', () => keepalive.heard());
     if (delaysSmallAnswers(software)) {
-      const nudge = new AckNudge({ bytesWritten: () => socket.bytesWritten, send: () => this.#ask(client) });
-      socket.on('data', (chunk: Buffer) => nudge.received(chunk.length));
+      const send = (): void => {
+        // While keys are exchanged, ssh2 would queue it.
+        if (!isExchangingKeys(client)) this.#ask(client);
+      };
+      const nudge = new AckNudge({ bytesWritten: () => socket.bytesWritten, send });
+      // Before ssh2 hands the chunk to users, whose own answer in the same turn makes the nudge needless.
+      socket.prependListener('data', (chunk: Buffer) => nudge.received(chunk.length));
     }
     socket.on('drain', () => gate.open());
     client.on('handshake', () => gate.open());
@@ -204,7 +214,7 @@ export class Connection {
     socket.on('close', () => this.#lose(new Error('the connection was closed')));
     this.#state = { name: 'ready', link, keepalive, gate };
     this.#measure(client);
-    debug.ssh('%s: ready, %s', node, software);
+    debug.ssh('%s: ready, %s', node, printable(software));
   }
 
   #measure(client: Link['client']): void {
@@ -227,9 +237,9 @@ export class Connection {
     }
   }
 
-  #socket(raw: RawChannel, request: OpenRequest, free: () => void, gate: WriteGate): TunnelSocket {
+  #socket(raw: RawChannel, request: OpenRequest, free: () => void, gate: WriteGate): ChannelSocket {
     const { host, port, allowHalfOpen } = request;
-    return new TunnelSocket({
+    return new ChannelSocket({
       node: this.#options.node,
       host,
       port,
@@ -245,8 +255,9 @@ export class Connection {
     });
   }
 
-  #lose(cause: Error): void {
+  #lose(reason: Error): void {
     if (this.#state.name === 'closed') return;
+    const cause = withPrintableText(reason);
     const { node } = this.#options;
     const error = new TransportError(
       'ERR_TUNNEL_LOST',
@@ -287,15 +298,19 @@ export class Connection {
 
   #openError(error: unknown, { host, port }: OpenRequest): TunnelError {
     const { node } = this.#options;
-    const failure = openFailure(error, { node, host, port });
+    const failure = openFailure(error, { node, host, port, openChannels: this.openChannels });
     if (!(failure instanceof TransportError)) return failure;
     const why = this.error === undefined ? '' : `: ${this.error.message}`;
-    return new TransportError('ERR_TUNNEL_LOST', `no channel to ${host}:${port} through ${node}${why}`, {
-      node,
-      host,
-      port,
-      cause: this.error,
-    });
+    return new TransportError(
+      'ERR_TUNNEL_LOST',
+      `no channel to ${formatEndpoint(host, port)} through ${node}${why}`,
+      {
+        node,
+        host,
+        port,
+        cause: this.error,
+      },
+    );
   }
 
   /** Why a stream is over with its connection. */
@@ -304,11 +319,14 @@ export class Connection {
     const { error } = this;
     const context = { node, host, port, cause: error };
     if (error === undefined) {
-      return new ClosedError(`the stream to ${host}:${port} was closed with its connection`, context);
+      return new ClosedError(
+        `the stream to ${formatEndpoint(host, port)} was closed with its connection`,
+        context,
+      );
     }
     return new TransportError(
       'ECONNRESET',
-      `the stream to ${host}:${port} was cut: ${error.message}`,
+      `the stream to ${formatEndpoint(host, port)} was cut: ${error.message}`,
       context,
     );
   }

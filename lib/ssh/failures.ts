@@ -1,14 +1,11 @@
 import {
   AuthenticationError,
   ChannelRefusedError,
-  ClosedError,
-  DialTimeoutError,
   EndpointError,
   HostKeyError,
-  NodeUnavailableError,
-  PoolExhaustedError,
   TransportError,
   TunnelError,
+  formatEndpoint,
   type EndpointErrorCode,
   type ErrorContext,
 } from '../errors.js';
@@ -32,8 +29,14 @@ const ENDPOINT_ERRORS: readonly (readonly [RegExp, EndpointErrorCode])[] = [
   [/reset by peer/i, 'ECONNRESET'],
 ];
 
-/** What OpenSSH says with reason 2 when it could not even try: it has run out of file descriptors (channels.c, `connect_to_helper`). */
-const COULD_NOT_TRY = /^open failed$|too many open files/i;
+/**
+ * What OpenSSH says with reason 2 when `connect` failed at once (channels.c, `connect_to_helper`): there is no route, or it has run out of
+ * file descriptors. It does not say which; its log does.
+ */
+const FAILED_AT_ONCE = /^open failed$/i;
+
+/** Channels on a connection from which on its sshd may have run out of file descriptors, of which it needs a dozen itself. */
+const MANY_CHANNELS = 16;
 
 interface Ssh2Error extends Error {
   level?: string;
@@ -42,8 +45,19 @@ interface Ssh2Error extends Error {
   reason?: number | '';
 }
 
-const asSsh2Error = (error: unknown): Ssh2Error =>
-  error instanceof Error ? error : new Error(String(error));
+const asSsh2Error = (error: unknown): Ssh2Error => withPrintableText(asError(error));
+
+const asError = (error: unknown): Error => (error instanceof Error ? error : new Error(String(error)));
+
+/** An error of ssh2's, which may quote what a peer has sent: without what a log or a terminal would act on, also in its stack. */
+export function withPrintableText<E extends Error>(error: E): E {
+  const { message, stack } = error;
+  const text = printable(message);
+  if (text === message) return error;
+  error.message = text;
+  if (stack !== undefined) error.stack = stack.split(message).join(text);
+  return error;
+}
 
 /** Node's error for a name whose addresses all failed has no message of its own. */
 const messageOf = (error: Error): string =>
@@ -62,14 +76,17 @@ interface EndpointContext {
   readonly node: string;
   readonly host: string;
   readonly port: number;
+  /** Channels that are open on the connection. */
+  readonly openChannels: number;
 }
 
 /** Translates why ssh2 could not open a channel. */
 export function openFailure(error: unknown, context: EndpointContext): TunnelError {
   const cause = asSsh2Error(error);
   const description = printable(cause.message.replace('(SSH) Channel open failure:', ''));
-  const endpoint = `${context.host}:${context.port}`;
-  const details = { ...context, cause };
+  const endpoint = formatEndpoint(context.host, context.port);
+  const { node, host, port } = context;
+  const details = { node, host, port, cause };
   switch (cause.reason) {
     case 1:
       return new ChannelRefusedError(
@@ -79,7 +96,8 @@ export function openFailure(error: unknown, context: EndpointContext): TunnelErr
         details,
       );
     case 2: {
-      if (COULD_NOT_TRY.test(description)) return outOfResources(context, description, details);
+      if (/too many open files/i.test(description)) return outOfResources(context, description, details);
+      if (FAILED_AT_ONCE.test(description)) return failedAtOnce(context, details);
       const known = ENDPOINT_ERRORS.find(([pattern]) => pattern.test(description));
       return new EndpointError(
         known?.[1] ?? 'ECONNREFUSED',
@@ -110,6 +128,16 @@ export function openFailure(error: unknown, context: EndpointContext): TunnelErr
             details,
           );
   }
+}
+
+function failedAtOnce(context: EndpointContext, details: ErrorContext): TunnelError {
+  if (context.openChannels >= MANY_CHANNELS) return outOfResources(context, 'open failed', details);
+  return new EndpointError(
+    'ENETUNREACH',
+    `${context.node} could not connect to ${formatEndpoint(context.host, context.port)}: it failed at once, most likely for want of a route; ` +
+      'the log of its sshd says why',
+    details,
+  );
 }
 
 function outOfResources(
@@ -154,6 +182,12 @@ export function connectFailure(error: unknown, attempt: AttemptContext): TunnelE
     new TransportError('ERR_TUNNEL_LOST', `${where} ${message}`, details);
   if (cause.level === 'client-authentication') {
     const tried = attempt.tried.length > 0 ? attempt.tried.join(', ') : 'nothing';
+    // `agent (2 keys)` offered something, `agent (out of reach: …)` and `agent (no keys)` did not.
+    if (attempt.tried.every((method) => /^agent \((?!\d)/.test(method))) {
+      return lost(
+        `cannot be logged in to, because there is no key to offer: ${printable(tried)}; start ssh-agent, or ssh-add a key`,
+      );
+    }
     const accepts =
       attempt.accepted.length > 0 ? `; it accepts ${printable(attempt.accepted.join(', '))}` : '';
     return new AuthenticationError(
@@ -170,7 +204,7 @@ export function connectFailure(error: unknown, attempt: AttemptContext): TunnelE
       details,
     );
   }
-  if (cause.level === 'handshake')
+  if (cause.level === 'handshake' && /no matching/i.test(cause.message))
     return lost(`and we have no algorithm in common: ${printable(cause.message)}`);
   if (cause.level === 'protocol' && /lost before handshake/i.test(cause.message)) {
     return lost(
@@ -179,34 +213,13 @@ export function connectFailure(error: unknown, attempt: AttemptContext): TunnelE
   }
   if (
     cause.level === 'protocol' ||
+    cause.level === 'handshake' ||
     /^(Invalid|Bad|Unsupported|Unable to|Protocol version)/.test(cause.message)
   ) {
     return lost(`does not speak SSH as we do: ${printable(cause.message)}`);
   }
   if (typeof cause.code === 'number') return lost(`disconnected: ${printable(cause.message)}`);
   return lost(`cannot be reached: ${printable(messageOf(cause))}`);
-}
-
-/**
- * Whether a dial may go on to another node after this failure. An answer from the endpoint is an answer; a host key that is refused is
- * passed over only where the caller did not ask for that very node.
- */
-export function triesNextNode(failure: TunnelError, route: 'node' | 'pod' | 'any'): boolean {
-  if (failure instanceof HostKeyError) return route !== 'node';
-  if (failure instanceof PoolExhaustedError) return route === 'any';
-  return (
-    failure instanceof NodeUnavailableError ||
-    failure instanceof AuthenticationError ||
-    failure instanceof TransportError ||
-    failure instanceof DialTimeoutError ||
-    failure instanceof ClosedError ||
-    failure.code === 'ERR_TUNNEL_RESOURCE'
-  );
-}
-
-/** Whether a failure to connect tells its story by its own class; any other is told as the node being unavailable. */
-export function isTelling(failure: TunnelError): boolean {
-  return isLasting(failure) || failure instanceof DialTimeoutError || failure instanceof ClosedError;
 }
 
 /** An error of ours as it is; anything else, such as what a verifier of the user's threw, as the reason why there is no connection. */
@@ -217,9 +230,4 @@ export function asTunnelError(error: unknown, node: string): TunnelError {
     node,
     cause: error,
   });
-}
-
-/** Whether trying again soon does not help: only a person can mend it, and sshd punishes those who insist (PerSourcePenalties). */
-export function isLasting(failure: TunnelError): boolean {
-  return failure instanceof AuthenticationError || failure instanceof HostKeyError;
 }

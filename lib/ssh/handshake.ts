@@ -5,7 +5,8 @@ import type { Credentials } from './login/credentials.js';
 import { connectFailure, describeNode } from './failures.js';
 import { HostKeyCheck } from './host-key-check.js';
 import type { HostIdentity, HostKeyVerifier } from './host-keys/verifier.js';
-import { remoteSoftware } from './ssh2-internals.js';
+import { RequestGuard } from './request-guard.js';
+import { answerRequests, remoteSoftware } from './ssh2-internals.js';
 import { TransportSocket } from './transport-socket.js';
 
 /** How to reach and log in to one node's sshd. */
@@ -112,6 +113,7 @@ export function handshake(target: SshTarget, signal: AbortSignal): Promise<Link>
         keepaliveInterval: 0,
         ident: 'tunnel-dialer',
       });
+      answerRequests(client, new RequestGuard((problem) => socket.destroy(new Error(`the node ${problem}`))));
     } catch (error) {
       fail(error);
     }

@@ -29,9 +29,19 @@ export interface RawChannel {
   close(): void;
 }
 
+interface Protocol {
+  readonly _kexinit?: unknown;
+  readonly _handlers: {
+    CHANNEL_OPEN: (protocol: Protocol, info: unknown) => void;
+    GLOBAL_REQUEST: (protocol: Protocol, name: string, wantsReply: boolean, data: unknown) => void;
+  };
+  /** Sends SSH_MSG_REQUEST_FAILURE. */
+  requestFailure(): void;
+}
+
 interface ClientInternals {
   readonly _remoteVer?: string;
-  readonly _protocol?: { readonly _kexinit?: unknown };
+  readonly _protocol?: Protocol;
 }
 
 /** The channel's inner side. */
@@ -44,3 +54,26 @@ export const remoteSoftware = (client: Client): string =>
 /** Whether a key exchange is under way; ssh2 then queues without bound what is written to channels. */
 export const isExchangingKeys = (client: Client): boolean =>
   (client as unknown as ClientInternals)._protocol?._kexinit !== undefined;
+
+/** What the peer asks of us, apart from answers. */
+export interface PeerRequests {
+  /** A global request (RFC 4254 §4), such as sshd's keepalive or `hostkeys-00@openssh.com`. */
+  readonly onGlobalRequest: () => void;
+  /** A channel of its own, which we have never asked for. */
+  readonly onChannelOpen: () => void;
+}
+
+/**
+ * Takes the peer's requests over from ssh2, which would prove every host key that a node announces, as often as it does so, and keep the
+ * proofs that are not answered. To be called after `connect`.
+ */
+export function answerRequests(client: Client, { onGlobalRequest, onChannelOpen }: PeerRequests): void {
+  const handlers = (client as unknown as ClientInternals)._protocol?._handlers;
+  if (handlers === undefined)
+    throw new TypeError('ssh2 has no handlers for requests where they are expected');
+  handlers.GLOBAL_REQUEST = (protocol, _name, wantsReply) => {
+    onGlobalRequest();
+    if (wantsReply) protocol.requestFailure();
+  };
+  handlers.CHANNEL_OPEN = onChannelOpen;
+}

@@ -4,6 +4,12 @@ import { Socket } from 'node:net';
 const WRITABLE_HIGH_WATER_MARK_BYTES = 64 * 1024;
 
 /**
+ * Bytes that may wait at most. Channels wait long before that; what can pile up is answers to a node that asks without end and does not
+ * read them.
+ */
+const MAX_WAITING_BYTES = 1024 * 1024;
+
+/**
  * The TCP socket of an SSH connection. Packets written in one turn of the event loop leave in one system call: ssh2 makes one write per
  * packet, without its native addon three.
  */
@@ -45,6 +51,10 @@ export class TransportSocket extends Socket {
         this.#corked = false;
         this.uncork();
       });
+    }
+    if (this.writableLength > MAX_WAITING_BYTES) {
+      this.destroy(new Error('the node does not read the answers that it asks for'));
+      return false;
     }
     this.#accepted += chunk.length;
     return super.write(chunk, this.#onFlushed);

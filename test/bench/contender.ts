@@ -1,6 +1,5 @@
 import type { Duplex } from 'node:stream';
 import type { SshAccess } from '../support/sshd.js';
-import type { Endpoints } from './endpoint-process.js';
 
 /** What the endpoint at the other end of a stream does; endpoint-servers.ts says how. */
 export type EndpointName = 'echo' | 'twoPieces' | 'source' | 'sink';
@@ -13,10 +12,16 @@ export interface Contender {
   close(): Promise<void>;
 }
 
-/** What every contender is given. */
+/** Where the endpoints listen. */
+export interface EndpointAddress {
+  readonly host: string;
+  readonly ports: Readonly<Record<EndpointName, number>>;
+}
+
+/** What every contender is given: plain data. */
 export interface Course {
   readonly sshd: SshAccess;
-  readonly endpoints: Endpoints;
+  readonly endpoints: EndpointAddress;
   /** A directory for files, removed at the end. */
   readonly directory: string;
 }

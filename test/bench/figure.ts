@@ -19,10 +19,8 @@ export interface Figure {
   readonly name: string;
   readonly title: string;
   readonly metrics: readonly Metric[];
-  /** Operations of one round. */
-  readonly operations: number;
-  /** Operations before the first round, which do not count. */
-  readonly warmUpOperations: number;
-  /** @returns one number for each of the metrics, in their order */
-  measure(contender: Contender, operations: number): Promise<readonly number[]>;
+  /** Done once on each contender before the first round. */
+  warmUp(contender: Contender): Promise<unknown>;
+  /** One round on one contender; one number for each of the metrics, in their order. */
+  measure(contender: Contender): Promise<readonly number[]>;
 }

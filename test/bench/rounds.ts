@@ -1,7 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
-import type { Contender } from './contender.js';
+import type { ContenderProcess } from './contender-process.js';
 import type { Figure } from './figure.js';
 
 /** One metric's number from every round, by contender. */
@@ -17,29 +15,22 @@ const PAUSE_MS = 50;
  */
 export async function measureRounds(
   figure: Figure,
-  contenders: readonly Contender[],
+  contenders: readonly ContenderProcess[],
   rounds: number,
   progress: (line: string) => void,
 ): Promise<Rounds[]> {
   const results = figure.metrics.map(() => new Map(contenders.map(({ name }) => [name, [] as number[]])));
-  for (let round = 0; round <= rounds; round += 1) {
+  for (const contender of contenders) {
+    progress(`${figure.name}: warming up, ${contender.name}`);
+    await contender.warmUp(figure.name);
+  }
+  for (let round = 1; round <= rounds; round += 1) {
     for (const contender of contenders) {
-      progress(
-        `${figure.name}: ${round === 0 ? 'warming up' : `round ${round} of ${rounds}`}, ${contender.name}`,
-      );
-      collectGarbage();
+      progress(`${figure.name}: round ${round} of ${rounds}, ${contender.name}`);
       await delay(PAUSE_MS);
-      const values = await figure.measure(
-        contender,
-        round === 0 ? figure.warmUpOperations : figure.operations,
-      );
-      if (round === 0) continue;
+      const values = await contender.measure(figure.name);
       for (const [index, value] of values.entries()) results[index]?.get(contender.name)?.push(value);
     }
   }
   return results;
 }
-
-setFlagsFromString('--expose-gc');
-/** So that nobody pays for what another has left. */
-const collectGarbage = runInNewContext('gc') as () => void;

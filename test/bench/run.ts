@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startSshd } from '../support/own-sshd.js';
 import { parseArguments, USAGE, type Arguments } from './arguments.js';
-import { Absent, type Contender, type Course, type Entrant } from './contender.js';
+import { ContenderProcess } from './contender-process.js';
+import { Absent, type Course } from './contender.js';
 import { entrants, OURS } from './contenders/index.js';
 import { startEndpoints } from './endpoint-process.js';
 import { FIGURES } from './figures/index.js';
@@ -13,42 +14,54 @@ import { reportOf } from './report.js';
 import { resultsOf, type Result } from './results.js';
 import { measureRounds } from './rounds.js';
 
+/** On a terminal the next line takes its place; '' leaves nothing. */
 function progress(line: string): void {
   const { stderr } = process;
-  stderr.write(stderr.isTTY ? `\r\x1b[K${line}` : `${line}\n`);
+  if (stderr.isTTY) stderr.write(`\r\x1b[K${line}`);
+  else if (line !== '') stderr.write(`${line}\n`);
 }
 
-function pick({ contenders: wanted, against }: Arguments): Entrant[] {
-  const all = entrants(against);
-  const names = all.map(({ name }) => name);
+function pick({ contenders: wanted, against }: Arguments): string[] {
+  const names = entrants(against).map(({ name }) => name);
   const unknown = wanted.find((name) => !names.includes(name));
   if (unknown !== undefined)
     throw new Error(`there is no contender "${unknown}"; there are ${names.join(', ')}`);
-  return wanted.length === 0 ? all : all.filter(({ name }) => wanted.includes(name));
+  return wanted.length === 0 ? names : names.filter((name) => wanted.includes(name));
 }
 
 /** Starts contenders one after the other. Those that cannot take part are left out. */
-async function* start(chosen: readonly Entrant[], course: Course): AsyncGenerator<Contender> {
-  for (const entrant of chosen) {
-    progress(`starting ${entrant.name}`);
+async function* start(
+  names: readonly string[],
+  course: Course,
+  against: string | undefined,
+): AsyncGenerator<ContenderProcess> {
+  for (const name of names) {
+    progress(`starting ${name}`);
     try {
-      yield await entrant.start(course);
+      yield await ContenderProcess.start(name, course, against);
     } catch (error) {
       if (!(error instanceof Absent)) throw error;
-      progress(`${entrant.name} does not take part: ${error.message}\n`);
+      progress(`${name} does not take part: ${error.message}\n`);
     }
   }
 }
 
 async function measure(args: Arguments): Promise<Result[]> {
-  const chosen = pick(args);
+  const names = pick(args);
   const directory = await mkdtemp(join(tmpdir(), 'tunnel-dialer-bench-'));
   const sshd = await startSshd({ config: ['LogLevel INFO'] });
   const endpoints = await startEndpoints();
-  const contenders: Contender[] = [];
+  const contenders: ContenderProcess[] = [];
   const results: Result[] = [];
   try {
-    for await (const contender of start(chosen, { sshd, endpoints, directory })) contenders.push(contender);
+    const { address, port, username, privateKey, hostKeys, knownHosts } = sshd;
+    const { host, ports } = endpoints;
+    const course = {
+      sshd: { address, port, username, privateKey, hostKeys, knownHosts },
+      endpoints: { host, ports },
+      directory,
+    };
+    for await (const contender of start(names, course, args.against)) contenders.push(contender);
     for (const figure of FIGURES) {
       if (args.figures.length > 0 && !args.figures.includes(figure.name)) continue;
       const rounds = await measureRounds(figure, contenders, args.rounds, progress);
@@ -56,12 +69,12 @@ async function measure(args: Arguments): Promise<Result[]> {
     }
   } finally {
     // Streams of a figure that failed would be waited for, so their endpoints go first.
-    await endpoints[Symbol.asyncDispose]();
+    await endpoints.close();
     await Promise.all(contenders.map((contender) => contender.close()));
     await sshd.close();
     await rm(directory, { recursive: true, force: true });
+    progress('');
   }
-  progress('');
   return results;
 }
 

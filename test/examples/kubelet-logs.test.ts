@@ -116,7 +116,7 @@ describe('examples: kubelet-logs', () => {
     'no sshd': [
       () => rig.argv({ node: '127.0.0.1:1' }),
       1,
-      /127\.0\.0\.1:1\) cannot be reached: .*ECONNREFUSED/,
+      /127\.0\.0\.1:1 cannot be reached: .*ECONNREFUSED/,
     ],
     'no kubelet': [
       () => rig.argv({ 'kubelet-port': '1' }),
@@ -179,12 +179,16 @@ describe('examples: kubelet-logs', () => {
     'an agent that is not there': [
       () => ['SSH_AUTH_SOCK=/nowhere/agent', ...rig.argv({ key: undefined })],
       1,
-      /refused to log in "tunnel" with agent/,
+      /no key to offer: agent \(out of reach/,
     ],
     'no node': [() => rig.argv({ node: undefined }), 2, /--node is missing.*--help/],
     'no container': [() => rig.argv({}, 'web'), 2, /the pod and the container are needed/],
     'a name too many': [() => rig.argv({}, 'web', 'app', 'x'), 2, /the pod and the container are needed/],
-    'a name that leads elsewhere': [() => rig.argv({}, '..', 'app'), 2, /the pod must be a name, got "\.\."/],
+    'a name that leads elsewhere': [
+      () => rig.argv({}, '..', 'app'),
+      2,
+      /the pod must be a name of Kubernetes .*, got "\.\."/,
+    ],
     'an unknown option': [
       () => rig.argv({}, '--frobnicate'),
       2,

@@ -17,12 +17,15 @@ describe('examples: kubelet-logs and what a kubelet may do', () => {
       asked.push(request.url, request.headers.authorization);
       response.end();
     });
-    const options = { namespace: 'a/b', tail: '7', since: '10m', 'token-file': rig.path('token') };
-    const { stdout, ended } = rig.spawn('kubelet-logs.ts', rig.argv(options, '-f', '-t', '-p', 'ü?', 'c#d'));
+    const options = { namespace: 'a-b', tail: '7', since: '10m', 'token-file': rig.path('token') };
+    const { stdout, ended } = rig.spawn(
+      'kubelet-logs.ts',
+      rig.argv(options, '-f', '-t', '-p', 'web.0', 'c-d'),
+    );
     expect(await text(stdout)).to.equal('');
     expect(await ended).to.deep.equal({ code: 0, errors: '' });
     const query = 'follow=true&previous=true&sinceSeconds=600&tailLines=7&timestamps=true';
-    expect(asked).to.deep.equal([`/containerLogs/a%2Fb/%C3%BC%3F/c%23d?${query}`, `Bearer ${TOKEN}`]);
+    expect(asked).to.deep.equal([`/containerLogs/a-b/web.0/c-d?${query}`, `Bearer ${TOKEN}`]);
   });
 
   it('passes bytes on as they are', async () => {

@@ -1,4 +1,7 @@
-/** Starts an sshd with a connection, says which processes it has and where its files are, and ends without closing it. */
+/**
+ * Starts an sshd with a connection, says which processes it has and where its files are, and ends without
+ * closing it.
+ */
 import { dirname } from 'node:path';
 import { processTable } from '../support/processes.js';
 import { connectRaw } from '../support/raw-client.js';

@@ -117,7 +117,7 @@ describeFor(['processes', 'restart', 'log'], 'the harness: control over sshd', (
     banner.destroy();
   });
 
-  it('refuses connections while it is stopped, and comes back on the same port with the same key', async () => {
+  it('refuses connections while it is stopped, and comes back on its port with its key', async () => {
     const { port, knownHosts } = sshd;
     const client = await connectRaw(sshd);
     await sshd.stop();
@@ -182,6 +182,19 @@ describeFor('configure', 'the harness: options of sshd', () => {
       const dials = Array.from({ length: 60 }, () => client.dial(echo.host, echo.port));
       const results = await Promise.allSettled(dials);
       expect(results.filter(({ status }) => status === 'fulfilled')).to.have.length.within(5, 39);
+    }));
+
+  it('puts the lines of the test above its own, MaxStartups included, of which sshd takes the last', () =>
+    withSshd({ config: ['MaxStartups 1:100:1'] }, async (sshd) => {
+      const first = connect(sshd.port, sshd.address);
+      await once(first, 'data');
+      const second = connect(sshd.port, sshd.address);
+      second.on('error', () => undefined);
+      let greeting = '';
+      second.on('data', (data: Buffer) => (greeting += data.toString()));
+      await once(second, 'close');
+      expect(greeting).to.not.match(/^SSH-/);
+      first.destroy();
     }));
 
   it('says what sshd says of a line it does not understand', async () => {

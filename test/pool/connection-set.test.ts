@@ -1,4 +1,5 @@
 import { expect } from 'chai';
+import sinon from 'sinon';
 import { ClosedError, TransportError, type TunnelError } from '../../lib/errors.js';
 import { ConnectionSet, type ConnectionSetOptions, type Member } from '../../lib/pool/connection-set.js';
 import { Semaphore } from '../../lib/pool/semaphore.js';
@@ -100,6 +101,20 @@ describe('ConnectionSet', () => {
     expect(set.withRoom()).to.equal(connecting);
   });
 
+  it('gives lanes on a connection that is ready though an older one is still being made', async () => {
+    node.faults.stallHandshake();
+    const { set, lanes, want } = create({ minConnections: 0 });
+    want(2);
+    await node.until(({ connections }) => connections === 1);
+    node.faults.reset();
+    want(3);
+    const [older, newer] = [lanes[0]!, lanes[2]!];
+    await newer.ready;
+    older.lanes -= 1;
+    expect(older.connection.state).to.equal('connecting');
+    expect(set.withRoom()).to.equal(newer);
+  });
+
   it('has no more handshakes under way than permits', async () => {
     node.faults.stallHandshake();
     const { set, want } = create({
@@ -199,6 +214,24 @@ describe('ConnectionSet', () => {
     expect(after).to.not.equal(before);
     expect(set.has(before!)).to.equal(false);
     expect(set.counts).to.deep.equal({ connected: 2, failed: 0, lost: 1 });
+  });
+
+  it('replaces one that the node ends for being unused as often as that happens', async () => {
+    const clock = sinon.useFakeTimers({ toFake: ['performance'] });
+    try {
+      const { set } = create({ reconnect: { minMs: 60_000, maxMs: 60_000, stableMs: 10_000 } });
+      set.maintain();
+      for (let times = 1; times <= 8; times += 1) {
+        await until('a connection', () => set.counts.connected === times);
+        clock.tick(1000);
+        node.cut('fin');
+      }
+      await until('another', () => set.counts.connected === 9);
+      expect(set.counts).to.deep.equal({ connected: 9, failed: 0, lost: 8 });
+      expect(set.reconnect.failure).to.equal(undefined);
+    } finally {
+      clock.restore();
+    }
   });
 
   it('does not replace one that is not to be kept up', async () => {

@@ -13,7 +13,7 @@ import {
 import { DialAttempt } from '../../lib/pool/dial-attempt.js';
 import type { NodePool } from '../../lib/pool/node-pool.js';
 import { Semaphore } from '../../lib/pool/semaphore.js';
-import type { TunnelSocket } from '../../lib/ssh/tunnel-socket.js';
+import type { TunnelSocket } from '../../lib/dialer.js';
 import type { SshNode } from '../../lib/testing/index.js';
 import {
   gate,
@@ -269,6 +269,38 @@ describe('NodePool', () => {
       expect(pool.snapshot()).to.deep.include({ state: 'ready', failure: undefined });
     });
 
+    it('that are never answered, many in a row, have the connection replaced, though it answers keepalives', async () => {
+      const pool = lab.pool(node);
+      const stream = await dial(pool);
+      await until('a keepalive', () => pool.snapshot().roundTripMs !== undefined);
+      node.faults.neverAnswer();
+      for (let times = 0; times < 20 && pool.snapshot().connections.draining === 0; times += 1) {
+        expect(await rejection(pool.dial(attemptTo(endpoint.port, 10)))).to.be.an.instanceOf(
+          DialTimeoutError,
+        );
+      }
+      expect(pool.snapshot().connections).to.include({ ready: 0, draining: 1 });
+      node.faults.reset();
+      await roundTrip(await dial(pool));
+      expect(node.connections).to.equal(2);
+      // What the old one carries goes on.
+      await roundTrip(stream);
+      stream.destroy();
+      await node.until(({ connections }) => connections === 1);
+    });
+
+    it('that are answered now and then leave the connection as it is', async () => {
+      const pool = lab.pool(node);
+      (await dial(pool)).destroy();
+      for (let rounds = 0; rounds < 3; rounds += 1) {
+        node.faults.neverAnswer();
+        for (let times = 0; times < 10; times += 1) await rejection(pool.dial(attemptTo(endpoint.port, 5)));
+        node.faults.reset();
+        (await dial(pool)).destroy();
+      }
+      expect(node.totalConnections).to.equal(1);
+    });
+
     it('get no lane of a connection that is lost while they wait', async () => {
       const pool = lab.pool(node, { maxConnections: 1, maxChannelsPerConnection: 1, reconnect: noWait });
       const held = await dial(pool);
@@ -462,7 +494,7 @@ describe('NodePool', () => {
           .to.include('ECONNREFUSED')
           .and.match(/next attempt in \d+ ms/);
       }
-      expect(error.retryAt.getTime() - Date.now()).to.be.within(0, 1000);
+      expect(error.retryAt.getTime() - Date.now()).to.be.within(-10_000, 1000);
       expect(pool.snapshot()).to.deep.include({
         state: 'down',
         counts: { connected: 0, failed: 1, lost: 0 },

@@ -5,8 +5,11 @@ import { FakeRawChannel, noteEvents, WINDOW_BYTES } from '../support/fake-channe
 
 function open() {
   const raw = new FakeRawChannel();
-  const signals = { canWrite: true };
-  const gate = new WriteGate({ canWrite: () => signals.canWrite, whenFlushed: (done) => done() });
+  const signals = { canWrite: true, whenFlushed: (done: () => void): unknown => (done(), undefined) };
+  const gate = new WriteGate({
+    canWrite: () => signals.canWrite,
+    whenFlushed: (done) => void signals.whenFlushed(done),
+  });
   const answer = { wantsMore: true };
   const { events, listener } = noteEvents(answer);
   const owner = {
@@ -57,8 +60,12 @@ describe('Channel', () => {
       expect(other.events).to.deep.equal(['end', 'over', 'closed']);
     });
 
-    it('discards stderr, of which direct-tcpip has none, so that its window does not fill up', () => {
-      expect(open().raw.stderr.push()).to.equal(true);
+    it('takes extended data, of which direct-tcpip has none, for a violation of the protocol', () => {
+      const { raw, events } = open();
+      expect(raw.stderr.push(null)).to.equal(true);
+      expect(events).to.deep.equal([]);
+      raw.stderr.push(Buffer.from('x'));
+      expect(events).to.deep.equal(['violated: sent extended data on a forwarded channel']);
     });
   });
 
@@ -135,12 +142,31 @@ describe('Channel', () => {
       expect(raw.sent).to.have.length(1);
     });
 
-    it('ends with EOF', () => {
-      const { raw, channel } = open();
-      let done = false;
-      channel.end(() => (done = true));
+    it('ends with EOF, in its turn', () => {
+      const { raw, signals, gate, channel } = open();
+      signals.canWrite = false;
+      let done = 0;
+      channel.end(() => (done += 1));
+      expect(raw.sent).to.deep.equal([]);
+      signals.canWrite = true;
+      gate.open();
       expect(raw.sent).to.deep.equal(['EOF']);
-      expect(done).to.equal(true);
+      expect(done).to.equal(1);
+    });
+
+    it('is reported as done, and as ended, only when it has left the process', () => {
+      const { signals, channel } = open();
+      const unflushed: (() => void)[] = [];
+      signals.whenFlushed = (flushed) => unflushed.push(flushed);
+      const done: string[] = [];
+      channel.write(Buffer.alloc(100 * 1024), () => done.push('write'));
+      expect([done, unflushed.length]).to.deep.equal([[], 1]);
+      unflushed.pop()?.();
+      expect(done).to.deep.equal(['write']);
+      channel.end(() => done.push('end'));
+      expect(done).to.deep.equal(['write']);
+      unflushed.pop()?.();
+      expect(done).to.deep.equal(['write', 'end']);
     });
 
     for (const [how, act] of [

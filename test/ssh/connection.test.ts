@@ -4,7 +4,7 @@ import { getEventListeners, once } from 'node:events';
 import { pipeline } from 'node:stream/promises';
 import { Writable } from 'node:stream';
 import sinon from 'sinon';
-import ssh2 from 'ssh2';
+import ssh2, { type Connection as ServerConnection, type ServerChannel } from 'ssh2';
 import {
   AuthenticationError,
   ChannelRefusedError,
@@ -16,7 +16,7 @@ import {
 import type { Connection } from '../../lib/ssh/connection.js';
 import { type ConnectionOptions } from '../../lib/ssh/connection.js';
 import { TransportSocket } from '../../lib/ssh/transport-socket.js';
-import type { TunnelSocket } from '../../lib/ssh/tunnel-socket.js';
+import type { TunnelSocket } from '../../lib/dialer.js';
 import type { SshNode } from '../../lib/testing/index.js';
 import {
   echo,
@@ -220,6 +220,13 @@ describe('Connection', () => {
       await until('CLOSE', () => two.place.freed === 1);
     });
 
+    it('hands a stream out without listeners of its own, so that an error that nobody hears ends the process', async () => {
+      const endpoint = await lab.endpoint();
+      const { connection } = await connect();
+      const stream = await open(connection, endpoint.port).socket;
+      expect(stream.listenerCount('error')).to.equal(0);
+    });
+
     it('delivers what the node sends in one piece with its confirmation', async () => {
       const target = await startRawSshServer(lab, ({ socket, accept }) => {
         inOnePiece(socket, () => {
@@ -372,6 +379,18 @@ describe('Connection', () => {
       expect(dials[0]!.place.freed).to.equal(1);
     });
 
+    it('after it was opened changes nothing', async () => {
+      const endpoint = await lab.endpoint();
+      const { connection } = await connect();
+      const controller = new AbortController();
+      const { place, socket } = open(connection, endpoint.port, controller.signal);
+      const stream = await socket;
+      expect(getEventListeners(controller.signal, 'abort')).to.have.length(0);
+      controller.abort(new Error('enough'));
+      await roundTrip(stream);
+      expect([place.freed, connection.openChannels]).to.deep.equal([0, 1]);
+    });
+
     it('and refused too late leaves nothing behind', async () => {
       const { connection } = await connect();
       const { opened, open: answer } = gate();
@@ -429,7 +448,10 @@ describe('Connection', () => {
     for (const [how, lose] of Object.entries(losses)) {
       it(`${how} errors every stream, and is reported once`, async () => {
         const endpoint = await lab.endpoint((socket) => void socket.write('hello'));
-        const { connection, ends } = await connect({ keepaliveIntervalMs: 40, keepaliveCountMax: 1 });
+        const { connection, ends } = await connect({
+          keepaliveIntervalMs: how === 'by silence' ? 100 : 10_000,
+          keepaliveCountMax: 1,
+        });
         const dials = [open(connection, endpoint.port), open(connection, endpoint.port)];
         const streams = await Promise.all(dials.map(({ socket }) => socket));
         await Promise.all(streams.map((stream) => read(stream)));
@@ -523,9 +545,9 @@ describe('Connection', () => {
     });
 
     it('keeps a silent connection that answers', async () => {
-      const { connection, ends } = await connect({ keepaliveIntervalMs: 10, keepaliveCountMax: 1 });
+      const { connection, ends } = await connect({ keepaliveIntervalMs: 30, keepaliveCountMax: 9 });
       const measured = new Set<number | undefined>();
-      await until('ten answers', () => measured.add(connection.roundTripMs).size > 10);
+      await until('five answers', () => measured.add(connection.roundTripMs).size > 5);
       expect(ends).to.deep.equal([]);
     });
 
@@ -543,7 +565,7 @@ describe('Connection', () => {
         (client as unknown as { _protocol: { requestFailure: () => void } })._protocol.requestFailure = () =>
           undefined;
       });
-      const { connection, ends } = create({ ...target, keepaliveIntervalMs: 60, keepaliveCountMax: 1 });
+      const { connection, ends } = create({ ...target, keepaliveIntervalMs: 100, keepaliveCountMax: 1 });
       await connection.connect();
       const stream = await open(connection, endpoint.port).socket;
       let received = 0;
@@ -624,6 +646,22 @@ describe('Connection', () => {
       await node.until(({ connections }) => connections === 0);
     });
 
+    for (const how of ['close', 'destroy'] as const) {
+      it(`leaves no timer after ${how}`, async () => {
+        const clock = sinon.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+        try {
+          const { connection } = await connect();
+          expect(clock.countTimers()).to.be.above(0);
+          if (how === 'close') connection.close();
+          else connection.destroy(new ClosedError('destroyed'));
+          await connection.gone;
+          expect(clock.countTimers()).to.equal(0);
+        } finally {
+          clock.restore();
+        }
+      });
+    }
+
     it('errors streams when it is destroyed while it drains', async () => {
       const endpoint = await lab.endpoint();
       const { connection, ends } = await connect();
@@ -691,6 +729,53 @@ describe('Connection', () => {
         expect(await rejection(open(connection, 1).socket)).to.be.an.instanceOf(TransportError);
       });
     }
+
+    const demands: Record<string, (client: ServerConnection, channel: ServerChannel) => void> = {
+      'asks for a sign of life again and again': (client) => {
+        for (let times = 0; times < 200; times += 1) protocolOf(client).ping();
+      },
+      'opens a channel of its own': (client) => {
+        client.forwardOut('127.0.0.1', 1, '127.0.0.1', 2, () => undefined);
+      },
+      'opens a channel for X11': (client) => {
+        client.x11('127.0.0.1', 1, () => undefined);
+      },
+      'sends extended data': (client, channel) => {
+        const { outgoing } = channel as unknown as { outgoing: { id: number } };
+        protocolOf(client).channelExtData(outgoing.id, Buffer.from('to stderr'), 1);
+      },
+    };
+    for (const [what, act] of Object.entries(demands)) {
+      it(`gives up one that ${what}`, async () => {
+        const target = await startRawSshServer(lab, ({ client, accept }) => {
+          const channel = accept();
+          channel.once('data', () => act(client, channel));
+        });
+        const { connection, ends } = create(target);
+        await connection.connect();
+        const stream = await open(connection, 1).socket;
+        stream.write('go');
+        const [error] = (await once(stream, 'error')) as [TransportError];
+        expect(error).to.be.an.instanceOf(TransportError).and.include({ code: 'ECONNRESET' });
+        expect(ends).to.have.length(1);
+        expect(ends[0]!.message).to.include('the node ');
+      });
+    }
+
+    it('answers one that asks for a sign of life now and then, as sshd does', async () => {
+      let answers = 0;
+      const target = await startRawSshServer(lab, ({ client, accept }) => {
+        accept();
+        const protocol = protocolOf(client);
+        protocol._handlers.REQUEST_FAILURE = () => (answers += 1);
+        for (let times = 0; times < 20; times += 1) protocol.ping();
+      });
+      const { connection, ends } = create(target);
+      await connection.connect();
+      await open(connection, 1).socket;
+      await until('twenty answers', () => answers === 20);
+      expect(ends).to.deep.equal([]);
+    });
 
     it('does not fall for more data after EOF, or for anything after CLOSE', async () => {
       const target = await startRawSshServer(lab, ({ client, accept }) => {

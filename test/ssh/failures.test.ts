@@ -4,25 +4,14 @@ import {
   AuthenticationError,
   ChannelRefusedError,
   ClosedError,
-  DialTimeoutError,
   EndpointError,
   HostKeyError,
-  NodeUnavailableError,
-  NoRouteError,
-  PoolExhaustedError,
   TransportError,
 } from '../../lib/errors.js';
-import {
-  asTunnelError,
-  connectFailure,
-  isLasting,
-  isTelling,
-  openFailure,
-  printable,
-  triesNextNode,
-} from '../../lib/ssh/failures.js';
+import { asTunnelError, connectFailure, openFailure, printable } from '../../lib/ssh/failures.js';
 
-const at = { node: 'node-1', host: '10.0.0.1', port: 10250 };
+const where = { node: 'node-1', host: '10.0.0.1', port: 10250 };
+const at = { ...where, openChannels: 0 };
 
 /** What ssh2 hands to forwardOut's callback. */
 const refusal = (reason: number | '' | undefined, description: string): Error =>
@@ -58,7 +47,7 @@ describe('openFailure', () => {
       const error = openFailure(cause, at);
       expect(error)
         .to.be.an.instanceOf(EndpointError)
-        .and.include({ code, ...at, cause });
+        .and.include({ code, ...where, cause });
       expect(error.message).to.include('node-1').and.include('10.0.0.1:10250');
     });
   }
@@ -69,7 +58,6 @@ describe('openFailure', () => {
 
   const refusals: [reason: number | '', description: string, code: string, advice: RegExp][] = [
     [1, 'open failed', 'ERR_TUNNEL_PROHIBITED', /AllowTcpForwarding.*PermitOpen.*permitopen/],
-    [2, 'open failed', 'ERR_TUNNEL_RESOURCE', /open-file limit/],
     [2, 'Too many open files', 'ERR_TUNNEL_RESOURCE', /open-file limit/],
     [3, 'unknown channel type', 'ERR_TUNNEL_PROHIBITED', /cannot forward TCP/],
     [4, 'open failed', 'ERR_TUNNEL_RESOURCE', /maxChannelsPerConnection/],
@@ -82,17 +70,29 @@ describe('openFailure', () => {
       const error = openFailure(cause, at);
       expect(error)
         .to.be.an.instanceOf(ChannelRefusedError)
-        .and.include({ code, ...at, cause });
+        .and.include({ code, ...where, cause });
       expect(error.message).to.match(advice).and.include('node-1');
     });
   }
+
+  it('takes a failure at once for want of a route, unless so many channels are open that it is for want of files', () => {
+    const cause = refusal(2, 'open failed');
+    const few = openFailure(cause, { ...at, openChannels: 3 });
+    expect(few)
+      .to.be.an.instanceOf(EndpointError)
+      .and.include({ code: 'ENETUNREACH', ...where, cause });
+    const many = openFailure(cause, { ...at, openChannels: 1000 });
+    expect(many)
+      .to.be.an.instanceOf(ChannelRefusedError)
+      .and.include({ code: 'ERR_TUNNEL_RESOURCE', ...where, cause });
+  });
 
   it('takes an open without an answer for a lost connection', () => {
     const cause = new Error('No response from server');
     const error = openFailure(cause, at);
     expect(error)
       .to.be.an.instanceOf(TransportError)
-      .and.include({ code: 'ERR_TUNNEL_LOST', ...at, cause });
+      .and.include({ code: 'ERR_TUNNEL_LOST', ...where, cause });
   });
 
   it('makes what the node says harmless for a terminal', () => {
@@ -136,14 +136,22 @@ describe('connectFailure', () => {
       .and.include('authorized_keys');
   });
 
-  it('says that nothing was tried when nothing was', () => {
+  it('takes a login without any key to offer for a matter that we can mend', () => {
     const level = { level: 'client-authentication' };
-    const error = connectFailure(Object.assign(new Error('failed'), level), {
-      ...attempt,
-      tried: [],
-      accepted: [],
-    });
-    expect(error.message).to.include('with nothing').and.not.include('accepts');
+    for (const tried of [[], ['agent (no keys)'], ['agent (out of reach: ENOENT)']]) {
+      const error = connectFailure(Object.assign(new Error('failed'), level), {
+        ...attempt,
+        tried,
+        accepted: [],
+      });
+      expect(error).to.be.an.instanceOf(TransportError);
+      expect(error.message)
+        .to.include('no key to offer')
+        .and.include(tried[0] ?? 'nothing');
+    }
+    const tried = ['agent (2 keys)'];
+    const refused = connectFailure(Object.assign(new Error('failed'), level), { ...attempt, tried });
+    expect(refused).to.be.an.instanceOf(AuthenticationError);
   });
 
   it('takes a node without a host key of a known type for one with another key', () => {
@@ -203,44 +211,8 @@ describe('printable', () => {
   });
 });
 
-describe('which failures lead on to the next node', () => {
-  const resource = new ChannelRefusedError('ERR_TUNNEL_RESOURCE', 'full');
-  const onward: [what: string, error: TunnelError, routes: string][] = [
-    ['NodeUnavailableError', new NodeUnavailableError('', new Date()), 'node pod any'],
-    ['AuthenticationError', new AuthenticationError('', []), 'node pod any'],
-    ['TransportError', new TransportError('ERR_TUNNEL_LOST', ''), 'node pod any'],
-    ['DialTimeoutError', new DialTimeoutError('connect', ''), 'node pod any'],
-    ['a node short of resources', resource, 'node pod any'],
-    ['HostKeyError', new HostKeyError('unknown', undefined, ''), 'pod any'],
-    ['PoolExhaustedError', new PoolExhaustedError(''), 'any'],
-    ['a forbidden channel', new ChannelRefusedError('ERR_TUNNEL_PROHIBITED', ''), ''],
-    ['EndpointError', new EndpointError('ECONNREFUSED', ''), ''],
-    ['NoRouteError', new NoRouteError(''), ''],
-  ];
-  for (const [what, error, routes] of onward) {
-    it(`${what}: ${routes === '' ? 'on no route' : `on routes of kind ${routes}`}`, () => {
-      const led = (['node', 'pod', 'any'] as const).filter((kind) => triesNextNode(error, kind));
-      expect(led.join(' ')).to.equal(routes);
-    });
-  }
-});
-
-describe('failures to connect', () => {
-  it('are lasting when only a person can mend them', () => {
-    expect(isLasting(new AuthenticationError('', []))).to.equal(true);
-    expect(isLasting(new HostKeyError('revoked', undefined, ''))).to.equal(true);
-    expect(isLasting(new TransportError('ERR_TUNNEL_LOST', ''))).to.equal(false);
-    expect(isLasting(new DialTimeoutError('connect', ''))).to.equal(false);
-  });
-
-  it('are shown as they are when their class says enough', () => {
-    expect(isTelling(new HostKeyError('unknown', undefined, ''))).to.equal(true);
-    expect(isTelling(new AuthenticationError('', []))).to.equal(true);
-    expect(isTelling(new DialTimeoutError('connect', ''))).to.equal(true);
-    expect(isTelling(new TransportError('ERR_TUNNEL_LOST', ''))).to.equal(false);
-  });
-
-  it('become errors of ours, whatever was thrown', () => {
+describe('asTunnelError', () => {
+  it('makes an error of ours of whatever was thrown', () => {
     const ours = new ClosedError('');
     expect(asTunnelError(ours, 'node-1')).to.equal(ours);
     const thrown = new Error('EACCES: known_hosts');

@@ -220,10 +220,20 @@ describe('handshake', () => {
     });
 
     it('goes on past an agent that cannot be reached, and names it', async () => {
-      const credentials = new Credentials({ agent: '/nonexistent/agent' });
-      const error = await failure<AuthenticationError>({ credentials });
+      const { privateKey } = generateKeyPair('ed25519');
+      const agent = '/nonexistent/agent';
+      const error = await failure<AuthenticationError>({
+        credentials: new Credentials({ privateKey, agent }),
+      });
       expect(error).to.be.an.instanceOf(AuthenticationError);
-      expect(error.methods.join()).to.include('agent');
+      expect(error.methods).to.have.length(2);
+      expect(error.methods[1]).to.include('agent (out of reach');
+    });
+
+    it('fails with an agent alone that cannot be reached, which is not for the node to mend', async () => {
+      const error = await failure({ credentials: new Credentials({ agent: '/nonexistent/agent' }) });
+      expect(error).to.be.an.instanceOf(TransportError);
+      expect(error.message).to.include('no key to offer').and.include('agent (out of reach');
     });
   });
 

@@ -120,6 +120,19 @@ describe('TransportSocket', () => {
     expect(events).to.have.length(3);
   });
 
+  it('dies when so much waits that the peer must have stopped reading on purpose', async () => {
+    const endpoint = await lab.endpoint((peer) => peer.pause());
+    const socket = await connect(endpoint.port);
+    const errored = once(socket, 'error') as Promise<[Error]>;
+    let hasDied = false;
+    socket.once('error', () => (hasDied = true));
+    await until('its death', () => {
+      for (let times = 0; times < 64; times += 1) socket.write(Buffer.alloc(32 * 1024));
+      return hasDied;
+    });
+    expect((await errored)[0].message).to.include('does not read');
+  });
+
   it('never tells it of what a dead connection has kept', async () => {
     const endpoint = await lab.endpoint((peer) => peer.pause());
     const socket = await connect(endpoint.port);

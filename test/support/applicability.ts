@@ -28,8 +28,8 @@ const nameOf = (requirement: Requirement) =>
   typeof requirement === 'string' ? requirement : requirement.name;
 
 /**
- * `describe` for tests that not every target or machine can run. Where a requirement is missing, the tests are not
- * registered: they neither pass nor are skipped, but are counted in the last line of the run.
+ * `describe` for tests that not every target or machine can run. Where a requirement is missing, the tests
+ * are not registered: they neither pass nor are skipped, but are counted in the last line of the run.
  */
 export function describeFor(
   requirements: Requirement | readonly Requirement[],
@@ -46,10 +46,14 @@ export function describeFor(
   leftOut.set(reason, (leftOut.get(reason) ?? 0) + suite.total());
 }
 
-/** `not applicable on this target (own sshd): 5 (tinysshd 5)`; `undefined` if no test has declared requirements. */
+/**
+ * `not applicable on this target (own sshd): 5 (tinysshd 5)`; `undefined` if no test has declared
+ * requirements.
+ */
 export function applicabilitySummary(): string | undefined {
   if (!declared) return undefined;
   const total = [...leftOut.values()].reduce((sum, count) => sum + count, 0);
   const reasons = [...leftOut].map(([reason, count]) => `${reason} ${count}`).join(', ');
-  return `not applicable on this target (${targetKind} sshd): ${total}${total === 0 ? '' : ` (without ${reasons})`}`;
+  const without = total === 0 ? '' : ` (without ${reasons})`;
+  return `not applicable on this target (${targetKind} sshd): ${total}${without}`;
 }

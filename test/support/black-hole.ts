@@ -3,7 +3,10 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { onExit } from './reaper.js';
 
-/** Connections that fill the queue and more: with a backlog of 1, Linux lets two wait to be accepted, BSD and macOS one or two. */
+/**
+ * Connections that fill the queue and more: with a backlog of 1, Linux lets two wait to be accepted, BSD and
+ * macOS one or two.
+ */
 const FILLERS = 8;
 
 /** Listens, says where, and never gives its event loop a turn to accept anything. */
@@ -15,7 +18,10 @@ const LISTENER = `
   });
 `;
 
-/** An address on loopback where a connection is neither accepted nor refused, as behind a firewall that drops packets. */
+/**
+ * An address on loopback where a connection is neither accepted nor refused, as behind a firewall that drops
+ * packets.
+ */
 export interface BlackHole extends AsyncDisposable {
   readonly host: string;
   readonly port: number;
@@ -23,8 +29,8 @@ export interface BlackHole extends AsyncDisposable {
 }
 
 /**
- * Starts a black hole: a process that listens with the shortest queue there is and accepts nothing, and connections that fill
- * the queue. The kernel drops every further SYN. Needs no rights.
+ * Starts a black hole: a process that listens with the shortest queue there is and accepts nothing, and
+ * connections that fill the queue. The kernel drops every further SYN. Needs no rights.
  */
 export async function startBlackHole(): Promise<BlackHole> {
   const listener = spawn(process.execPath, ['-e', LISTENER], { stdio: ['ignore', 'pipe', 'inherit'] });
@@ -38,7 +44,8 @@ export async function startBlackHole(): Promise<BlackHole> {
     filler.on('error', () => undefined);
     fillers.push(filler);
   }
-  // All eight went out in one turn of the event loop: when one has its place in the queue, all have been taken or dropped.
+  // All eight went out in one turn of the event loop: when one has its place in the queue, all have been
+  // taken or dropped.
   await once(fillers[0]!, 'connect');
 
   async function close(): Promise<void> {

@@ -43,7 +43,9 @@ export async function engineProblem(): Promise<string | undefined> {
 
 let building: Promise<string> | undefined;
 
-/** The image of test/sshd/Dockerfile, built on first use; unless `TUNNEL_TEST_IMAGE` names one built before. */
+/**
+ * The image of test/sshd/Dockerfile, built on first use; unless `TUNNEL_TEST_IMAGE` names one built before.
+ */
 export function sshdImage(): Promise<string> {
   const built = process.env.TUNNEL_TEST_IMAGE;
   if (built !== undefined && built !== '') return Promise.resolve(built);

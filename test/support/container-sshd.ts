@@ -16,13 +16,16 @@ interface Container {
   readonly directory: string;
 }
 
-/** Containers that no test uses now, stopped: where images are copied, a new one costs seconds, a start a tenth of one. */
+/**
+ * Containers that no test uses now, stopped: where images are copied, a new one costs seconds, a start a
+ * tenth of one.
+ */
 const idle: Container[] = [];
 let created = 0;
 
 /**
- * The container shares this machine's network: a loopback address there is the loopback address here, so that endpoints of
- * tests are reached as with an sshd of our own, without published ports.
+ * The container shares this machine's network: a loopback address there is the loopback address here, so that
+ * endpoints of tests are reached as with an sshd of our own, without published ports.
  */
 async function createContainer(): Promise<Container> {
   const image = await sshdImage();
@@ -118,8 +121,8 @@ class ContainerMachine implements SshdMachine {
 }
 
 /**
- * Starts an sshd in a container of its own, as `startSshd` does on this machine. Its user is locked down: no shell, no password,
- * and a key that may forward ports and nothing else.
+ * Starts an sshd in a container of its own, as `startSshd` does on this machine. Its user is locked down: no
+ * shell, no password, and a key that may forward ports and nothing else.
  */
 export async function startContainerSshd(options: SshdOptions = {}): Promise<Sshd> {
   return ManagedSshd.start(new ContainerMachine(idle.pop() ?? (await createContainer()), options));

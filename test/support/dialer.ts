@@ -8,7 +8,7 @@ import { Credentials } from '../../lib/ssh/login/credentials.js';
 import type { SshTarget } from '../../lib/ssh/handshake.js';
 import { ClosedError } from '../../lib/errors.js';
 import type { TunnelDialerOptions } from '../../lib/options.js';
-import type { TunnelSocket } from '../../lib/ssh/tunnel-socket.js';
+import type { TunnelSocket } from '../../lib/dialer.js';
 import { startSshNode, type SshNode } from '../../lib/testing/index.js';
 import type { SshNodeOptions } from '../../lib/testing/options.js';
 import { TunnelDialer } from '../../lib/tunnel-dialer.js';
@@ -56,7 +56,7 @@ export class Lab {
   }
 
   /** Streams that are still open when the lab ends may fail then. */
-  #keep(dialled: Promise<TunnelSocket>): Promise<TunnelSocket> {
+  #keep<Socket extends TunnelSocket>(dialled: Promise<Socket>): Promise<Socket> {
     dialled.then(
       (socket) => this.onEnd(() => socket.on('error', () => undefined)),
       () => undefined,

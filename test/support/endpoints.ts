@@ -30,7 +30,10 @@ export interface Received {
   readonly ended: boolean;
 }
 
-/** Starts a server that leaves each connection to a function. Errors of connections are the test's business, not a crash. */
+/**
+ * Starts a server that leaves each connection to a function. Errors of connections are the test's business,
+ * not a crash.
+ */
 export async function startEndpoint(
   serve: (socket: Socket) => void,
   place: EndpointPlace = LOOPBACK,

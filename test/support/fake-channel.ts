@@ -12,7 +12,7 @@ export class FakeRawChannel implements RawChannel {
     state: 'open',
     packetSize: 32 * 1024,
   };
-  readonly stderr = { push: (): boolean => false };
+  readonly stderr: RawChannel['stderr'] = { push: () => false };
   /** What went to the peer, in order: `EOF`, `CLOSE`, or data as text. */
   readonly sent: string[] = [];
   /** How often the window was allowed to grow. */

@@ -1,7 +1,10 @@
 import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 
-/** Bytes of one direction that the proxy itself holds before it stops reading. The kernel holds more on both sides. */
+/**
+ * Bytes of one direction that the proxy itself holds before it stops reading. The kernel holds more on both
+ * sides.
+ */
 const MAX_QUEUED_BYTES = 256 * 1024;
 /** A throttled direction moves its bytes in so many pieces per second. */
 const PIECES_PER_SECOND = 50;
@@ -166,7 +169,8 @@ export interface FaultProxy extends AsyncDisposable {
   pause(): void;
   resume(): void;
   /**
-   * Cuts all connections there are. What the proxy still held is lost. A side that is not cut stays open and hears nothing more.
+   * Cuts all connections there are. What the proxy still held is lost. A side that is not cut stays open and
+   * hears nothing more.
    *
    * @param how - `fin`: as if the process at the other end had exited. `rst`: as if its machine had restarted
    * @param side - whose connection is cut. Default: both
@@ -197,7 +201,8 @@ export async function startFaultProxy(
     ] as const) {
       sockets.add(socket);
       socket.once('error', () => {
-        if (links.has(link) && !direction.paused) other.resetAndDestroy(); // a black hole swallows a reset, too
+        // A black hole swallows a reset, too.
+        if (links.has(link) && !direction.paused) other.resetAndDestroy();
       });
       socket.once('close', () => {
         sockets.delete(socket);

@@ -11,7 +11,10 @@ const SYSTEM_DIRECTORIES = [
   '/opt/homebrew/sbin',
 ];
 
-/** The absolute path of a program on the PATH or among the system's daemons; `undefined` if it is not installed. */
+/**
+ * The absolute path of a program on the PATH or among the system's daemons; `undefined` if it is not
+ * installed.
+ */
 export function findProgram(name: string): string | undefined {
   const directories = [...(process.env.PATH ?? '').split(delimiter), ...SYSTEM_DIRECTORIES];
   return directories

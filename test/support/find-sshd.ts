@@ -37,8 +37,8 @@ function install(): string | undefined {
 }
 
 /**
- * Finds an sshd: the one of this machine; else Debian's package, installed where that is possible; else a container, where there
- * is an engine.
+ * Finds an sshd: the one of this machine; else Debian's package, installed where that is possible; else a
+ * container, where there is an engine.
  */
 export async function findSshd(): Promise<SshdFound> {
   if (findProgram('sshd') !== undefined) return { where: 'here' };

@@ -1,7 +1,10 @@
 import { createHook } from 'node:async_hooks';
 import { setImmediate as turn } from 'node:timers/promises';
 
-/** Async resources that hold something of the system: sockets, servers, pipes, processes, timers, name lookups. */
+/**
+ * Async resources that hold something of the system: sockets, servers, pipes, processes, timers, name
+ * lookups.
+ */
 const HANDLES = new Set([
   'GETADDRINFOREQWRAP',
   'Immediate',
@@ -64,7 +67,8 @@ export class HandleTracker implements Disposable {
   }
 
   /**
-   * Waits until everything made since the start is closed: closing a socket takes some turns of the event loop.
+   * Waits until everything made since the start is closed: closing a socket takes some turns of the event
+   * loop.
    *
    * @throws after `timeoutMs` (2 s), naming what is still open and where it was made
    */
@@ -96,7 +100,8 @@ export function describeHandles(handles: readonly OpenHandle[]): string {
 }
 
 /**
- * Runs a piece of work and fails if it leaves a socket, server, process or timer behind, unref'd ones included.
+ * Runs a piece of work and fails if it leaves a socket, server, process or timer behind, unref'd ones
+ * included.
  *
  * @throws Error that names each of them and where it was made
  */

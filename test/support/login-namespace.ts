@@ -7,7 +7,10 @@ import type { KeyPair } from './ssh-keys.js';
 /** User that exists only in the namespace. */
 export const NAMESPACE_USER = 'tunnel';
 
-/** Where the namespace shows the user's home: above it, as tinysshd demands, only directories that nobody else may write to. */
+/**
+ * Where the namespace shows the user's home: above it, as tinysshd demands, only directories that nobody else
+ * may write to.
+ */
 const HOME = '/mnt';
 
 const SETUP = `mount --bind "$0/home" ${HOME} && mount --bind "$0/passwd" /etc/passwd && exec "$@"`;
@@ -15,7 +18,8 @@ const SETUP = `mount --bind "$0/home" ${HOME} && mount --bind "$0/passwd" /etc/p
 const unshare = (): string[] => [
   'unshare',
   '--mount',
-  ...(process.getuid?.() === 0 ? [] : ['--map-root-user']), // without root, a user namespace gives the right to mount
+  // Without root, a user namespace gives the right to mount.
+  ...(process.getuid?.() === 0 ? [] : ['--map-root-user']),
 ];
 
 /** Whether this system lets us make such a namespace. */
@@ -29,8 +33,9 @@ export function canMakeNamespace(): boolean {
 }
 
 /**
- * The command that runs a server where a user `tunnel` with a home and an authorized key of his own exists. For servers that look
- * for authorized keys nowhere but in the home of a user of the system. The system itself stays as it is.
+ * The command that runs a server where a user `tunnel` with a home and an authorized key of his own exists.
+ * For servers that look for authorized keys nowhere but in the home of a user of the system. The system
+ * itself stays as it is.
  */
 export function inLoginNamespace(directory: string, key: KeyPair, command: readonly string[]): string[] {
   const ssh = join(directory, 'home', '.ssh');

@@ -42,7 +42,9 @@ export class ManagedSshd implements Sshd {
     this.#forget = onExit(() => machine.removeNow());
   }
 
-  /** Starts an sshd on a free port. A port that another process took in the meantime is given up for the next. */
+  /**
+   * Starts an sshd on a free port. A port that another process took in the meantime is given up for the next.
+   */
   static async start(machine: SshdMachine): Promise<ManagedSshd> {
     const sshd = new ManagedSshd(machine);
     for (let tries = 1; ; tries++) {

@@ -1,7 +1,8 @@
 /**
- * Preload that decides about ssh2's native addon: `TUNNEL_TEST_NATIVE_ADDON=off` makes ssh2 work as if it had not been built, `on` fails
- * at once if it has not been. Unset, ssh2 uses it if it is there. The test suite always loads this file; another program
- * does so with `node --import tsx --import ./test/support/native-addon.ts …`.
+ * Preload that decides about ssh2's native addon: `TUNNEL_TEST_NATIVE_ADDON=off` makes ssh2 work as if it had
+ * not been built, `on` fails at once if it has not been. Unset, ssh2 uses it if it is there. The test suite
+ * always loads this file; another program does so with `node --import tsx --import
+ * ./test/support/native-addon.ts …`.
  */
 import { createRequire } from 'node:module';
 

@@ -17,8 +17,8 @@ function makeBlock(seed: number): Buffer {
 }
 
 /**
- * A given number of bytes, determined by the seed. Every block bears its number, so that blocks that were lost, doubled or
- * swapped change the hash.
+ * A given number of bytes, determined by the seed. Every block bears its number, so that blocks that were
+ * lost, doubled or swapped change the hash.
  */
 export function* patternBlocks(bytes: number, seed = 1): Generator<Buffer> {
   const block = makeBlock(seed);

@@ -14,7 +14,10 @@ export interface ProcessInfo {
   readonly startedAt: string;
 }
 
-/** Reads one `/proc/PID/stat` (proc(5)). The command stands in parentheses and may itself hold spaces and parentheses. */
+/**
+ * Reads one `/proc/PID/stat` (proc(5)). The command stands in parentheses and may itself hold spaces and
+ * parentheses.
+ */
 export function parseStat(line: string): ProcessInfo | undefined {
   const match = /^(\d+) \((.*)\) (\S) (\d+) (.*)$/s.exec(line.trim());
   if (match === null) return undefined;
@@ -85,7 +88,8 @@ export function signal(pid: number, name: NodeJS.Signals): void {
 }
 
 /**
- * Polls until a condition holds: for things the kernel has no event for, such as the end of a process that is not our child.
+ * Polls until a condition holds: for things the kernel has no event for, such as the end of a process that is
+ * not our child.
  *
  * @throws after `timeoutMs` (10 s), naming what was waited for
  */

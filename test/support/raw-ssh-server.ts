@@ -17,7 +17,11 @@ export interface RawOpen {
 
 /** ssh2's protocol engine, below what ssh2 shows. */
 export interface RawProtocol {
+  readonly _handlers: { REQUEST_FAILURE: () => void };
   disconnect(reason: number): void;
+  /** A global request that wants an answer. */
+  ping(): void;
+  channelExtData(recipient: number, data: Buffer, type: number): void;
   channelOpenConfirm(recipient: number, sender: number, window: number, packetBytes: number): void;
 }
 

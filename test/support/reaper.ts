@@ -17,16 +17,20 @@ function arm(): void {
   armed = true;
   process.on('exit', runAll);
   for (const [name, number] of [
-    ['SIGTERM', 15],
     ['SIGHUP', 1],
+    ['SIGINT', 2],
+    ['SIGTERM', 15],
   ] as const) {
-    process.once(name, () => process.exit(128 + number));
+    process.on(name, () => {
+      // With another listener, such as mocha's, it is for that one to decide.
+      if (process.listenerCount(name) === 1) process.exit(128 + number);
+    });
   }
 }
 
 /**
- * The safety net below every server of the test suite: a synchronous clean-up that runs when this process exits, or is asked to,
- * before the server was closed. Returns the way to take the clean-up back.
+ * The safety net below every server of the test suite: a synchronous clean-up that runs when this process
+ * exits, or is asked to, before the server was closed. Returns the way to take the clean-up back.
  */
 export function onExit(cleanUp: () => void): () => void {
   arm();

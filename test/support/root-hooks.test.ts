@@ -88,7 +88,8 @@ describe('a run of the suite', () => {
   it('works with and without the native addon of ssh2, as asked', async () => {
     const source = `
       import { createRequire } from 'node:module';
-      it('works', () => { throw new Error('addon: ' + createRequire(import.meta.url)('ssh2/lib/protocol/crypto.js').bindingAvailable); });
+      const { bindingAvailable } = createRequire(import.meta.url)('ssh2/lib/protocol/crypto.js');
+      it('works', () => { throw new Error('addon: ' + bindingAvailable); });
     `;
     expect((await runMocha(source, { TUNNEL_TEST_NATIVE_ADDON: 'off' })).output).to.include('addon: false');
     expect((await runMocha(source, { TUNNEL_TEST_NATIVE_ADDON: 'on' })).output).to.match(

@@ -9,7 +9,8 @@ const EXIT_DEADLINE_MS = Number(process.env.TUNNEL_TEST_EXIT_DEADLINE_MS ?? 5_00
 // Costs time, so only on request: knows where each open handle was made.
 const tracker = process.env.TUNNEL_TEST_TRACE_HANDLES === '1' ? new HandleTracker() : undefined;
 
-// Mocha passes by a rejection that nobody handles. Thrown, it fails the test that runs, or the process after the last test.
+// Mocha passes by a rejection that nobody handles. Thrown, it fails the test that runs, or the process after
+// the last test.
 process.on('unhandledRejection', (reason) => {
   throw reason instanceof Error ? reason : new Error('unhandled rejection', { cause: reason });
 });
@@ -51,7 +52,8 @@ function describeOpenHandles(): string {
 function watchExit(): void {
   setTimeout(() => {
     console.error(`tests left something open that keeps the process alive:\n${describeOpenHandles()}`);
-    process.on('exit', () => (process.exitCode = Number(process.exitCode ?? 0) || 1)); // mocha's own listener says 0
+    // After mocha's own listener, which says 0.
+    process.on('exit', () => (process.exitCode = Number(process.exitCode ?? 0) || 1));
     process.exit();
   }, EXIT_DEADLINE_MS).unref();
 }

@@ -1,6 +1,6 @@
 /**
- * `npm test` and `npm run test:container`: sees to it that there is an sshd to test against, then runs mocha. Arguments are mocha's; without
- * a file among them all tests run, with `--container` the integration tests.
+ * `npm test` and `npm run test:container`: sees to it that there is an sshd to test against, then runs mocha.
+ * Arguments are mocha's; without a file among them all tests run, with `--container` the integration tests.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';

@@ -17,11 +17,15 @@ const SIZES: Record<KeyType, object> = { ed25519: {}, ecdsa: { bits: 256 }, rsa:
 const generate: (type: KeyType, options: object) => { private: string; public: string } =
   ssh2.utils.generateKeyPairSync;
 
-/** Makes a key pair, encrypted if a passphrase is given (one round of bcrypt-pbkdf, so that tests do not wait for it). */
+/**
+ * Makes a key pair, encrypted if a passphrase is given (one round of bcrypt-pbkdf, so that tests do not wait
+ * for it).
+ */
 export function generateKeyPair(type: KeyType = 'ed25519', passphrase?: string): KeyPair {
   const encryption = passphrase === undefined ? {} : { passphrase, cipher: 'aes256-ctr', rounds: 1 };
   const pair = generate(type, { ...SIZES[type], ...encryption });
-  // ssh2 1.17.0 drops a zero byte at the start of an Ed25519 public key: one key in 256 is of no use to anybody.
+  // ssh2 1.17.0 drops a zero byte at the start of an Ed25519 public key: one key in 256 is of no use to
+  // anybody.
   if (ssh2.utils.parseKey(pair.private, passphrase) instanceof Error)
     return generateKeyPair(type, passphrase);
   return { privateKey: pair.private, publicKey: pair.public.split(' ', 2).join(' ') };

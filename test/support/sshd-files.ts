@@ -9,7 +9,10 @@ export function temporaryDirectory(): string {
   return mkdtempSync(join(tmpdir(), 'tunnel-dialer-test-'));
 }
 
-/** The files of one sshd under test: its host keys, the user's authorized key, and the test's lines of sshd_config. */
+/**
+ * The files of one sshd under test: its host keys, the user's authorized key, and the test's lines of
+ * sshd_config.
+ */
 export class SshdFiles {
   readonly directory: string;
   readonly userKey: KeyPair;

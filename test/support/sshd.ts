@@ -51,8 +51,8 @@ export interface SshAccess {
 }
 
 /**
- * A real sshd under test. What it can do beyond being reached depends on the target; a test that needs more says so
- * with `describeFor`.
+ * A real sshd under test. What it can do beyond being reached depends on the target; a test that needs more
+ * says so with `describeFor`.
  */
 export interface Sshd extends SshAccess, EndpointPlace, AsyncDisposable {
   /** Everything it has logged so far. Needs `log`. */
@@ -63,9 +63,15 @@ export interface Sshd extends SshAccess, EndpointPlace, AsyncDisposable {
   connectionCount(): Promise<number>;
   /** All processes that serve connections, parents before children. Needs `processes`. */
   connectionPids(): Promise<number[]>;
-  /** Kills the processes of all connections there are, with SIGKILL unless told otherwise, and waits for their end. Needs `processes`. */
+  /**
+   * Kills the processes of all connections there are, with SIGKILL unless told otherwise, and waits for their
+   * end. Needs `processes`.
+   */
   killConnections(signal?: NodeJS.Signals): Promise<void>;
-  /** SIGSTOP to the server and to every connection: the kernel still accepts, nobody answers. Needs `processes`. */
+  /**
+   * SIGSTOP to the server and to every connection: the kernel still accepts, nobody answers. Needs
+   * `processes`.
+   */
   stopAll(): Promise<void>;
   /** SIGCONT to the same. Needs `processes`. */
   contAll(): Promise<void>;

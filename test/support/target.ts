@@ -58,8 +58,8 @@ function capabilitiesOf(kind: TargetKind): readonly Capability[] {
 export const capabilities: ReadonlySet<Capability> = new Set(capabilitiesOf(targetKind));
 
 /**
- * The target of this run, to be closed by whoever acquired it. Options need `configure`, and so does a test that relies on
- * having an sshd to itself.
+ * The target of this run, to be closed by whoever acquired it. Options need `configure`, and so does a test
+ * that relies on having an sshd to itself.
  */
 export async function acquireTarget(options: SshdOptions = {}): Promise<Sshd> {
   switch (targetKind) {

@@ -13,8 +13,8 @@ import { generateKeyPair } from './ssh-keys.js';
 import { temporaryDirectory } from './sshd-files.js';
 
 /**
- * tinysshd can be started here. It forwards nothing (tinysshd(8); its packet_channel_open.c): whatever channel is not the one
- * session it allows is refused with reason 1, administratively prohibited.
+ * tinysshd can be started here. It forwards nothing (tinysshd(8); its packet_channel_open.c): whatever
+ * channel is not the one session it allows is refused with reason 1, administratively prohibited.
  */
 export const tinysshd: Feature = {
   name: 'tinysshd',

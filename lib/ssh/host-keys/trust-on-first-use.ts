@@ -124,17 +124,20 @@ class TrustOnFirstUse implements HostKeyVerifier {
 
   async #remember(batch: readonly Confirmation[]): Promise<void> {
     for (let tries = 0; tries < MAX_TRIES; tries++) {
-      const done = await withLockFile(`${this.#path}.lock`, (lock) => this.#append(batch, lock));
+      const refusals: (() => void)[] = [];
+      const done = await withLockFile(`${this.#path}.lock`, (lock) => this.#append(batch, lock, refusals));
+      // Not before the lock is given back: who is refused may end the process.
+      for (const refuse of refusals) refuse();
       if (done) return;
     }
     throw new Error('the file kept changing');
   }
 
   /**
-   * Rejects the confirmations that the file speaks against and adds lines for the others. Returns `false` to
+   * Collects refusals for the confirmations that the file speaks against and adds lines for the others. Returns `false` to
    * be called again.
    */
-  async #append(batch: readonly Confirmation[], lock: LockFile): Promise<boolean> {
+  async #append(batch: readonly Confirmation[], lock: LockFile, refusals: (() => void)[]): Promise<boolean> {
     const file = this.#reload();
     const before = this.#version;
     let lines = '';
@@ -146,7 +149,8 @@ class TrustOnFirstUse implements HostKeyVerifier {
         lines += `${writableNames(host).join(',')} ${formatPublicKey(key)}\n`;
         debug.hostKeys('%s: trusting %s on first use', this.#path, describe(host, key));
       } else if (verdict.verdict === 'rejected' && verdict.reason !== 'unknown') {
-        reject(mismatchError(host, key, verdict.reason, verdict.hint));
+        const error = mismatchError(host, key, verdict.reason, verdict.hint);
+        refusals.push(() => reject(error));
       }
     }
     if (lines === '') return true;

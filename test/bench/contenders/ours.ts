@@ -14,6 +14,7 @@ export function ours(root: string, name = 'ours'): Entrant {
     name,
     async start({ sshd, endpoints: { host, ports }, directory }) {
       const built = await buildLibrary(root, directory);
+      // eslint-disable-next-line no-restricted-syntax -- its path is not known before
       const library = (await import(pathToFileURL(join(built, 'index.js')).href)) as typeof Library;
       const { address, port, username, privateKey } = sshd;
       const dialer = new library.TunnelDialer({

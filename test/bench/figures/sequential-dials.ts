@@ -1,6 +1,9 @@
 import type { Figure } from '../figure.js';
 import { quantile } from '../statistics.js';
 import { Conversation } from './conversation.js';
+import { warmUpDials } from './dials.js';
+
+const DIALS = 300;
 
 export const sequentialDials: Figure = {
   name: 'sequential-dials',
@@ -9,11 +12,10 @@ export const sequentialDials: Figure = {
     { name: 'p50', unit: 'ms', goals: [{ atMost: 1.15, relativeTo: 'ssh2' }] },
     { name: 'p99', unit: 'ms', goals: [{ atMost: 1.5 }] },
   ],
-  operations: 300,
-  warmUpOperations: 1500,
-  async measure(contender, operations) {
+  warmUp: warmUpDials,
+  async measure(contender) {
     const times: number[] = [];
-    for (let dial = 0; dial < operations; dial += 1) {
+    for (let dial = 0; dial < DIALS; dial += 1) {
       const start = performance.now();
       const stream = await contender.dial('echo');
       await new Conversation(stream).ask(1);

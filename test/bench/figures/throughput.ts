@@ -1,53 +1,58 @@
 import { once } from 'node:events';
+import type { Contender } from '../contender.js';
 import type { Figure } from '../figure.js';
 import { CHUNK, encodeCount } from './bulk.js';
 import { Conversation } from './conversation.js';
 
-const MB = 1e6;
+const CHUNKS = 4096;
+const BYTES = CHUNKS * CHUNK.length;
 
-/** Operations are chunks of 64 KiB. */
-const shared = {
-  metrics: [{ name: 'rate', unit: 'MB/s', goals: [{ atLeast: 0.95, relativeTo: 'ssh2' }] }],
-  operations: 4096,
-  warmUpOperations: 2048,
-} satisfies Partial<Figure>;
+const metrics = [{ name: 'rate', unit: 'MB/s', goals: [{ atLeast: 0.95, relativeTo: 'ssh2' }] }];
 
-const rate = (bytes: number, startedAt: number): number =>
-  bytes / MB / ((performance.now() - startedAt) / 1000);
+/** Megabytes per second of what moves all the bytes. */
+async function rateOf(move: () => Promise<void>): Promise<number> {
+  const start = performance.now();
+  await move();
+  return BYTES / 1e6 / ((performance.now() - start) / 1000);
+}
 
-export const download: Figure = {
-  ...shared,
-  name: 'download',
-  title: 'one stream down, 256 MiB',
-  async measure(contender, operations) {
-    const bytes = operations * CHUNK.length;
-    const stream = await contender.dial('source');
-    const start = performance.now();
-    const arrived = new Conversation(stream).answer(bytes);
-    stream.write(encodeCount(bytes));
+async function pull(contender: Contender): Promise<number> {
+  const stream = await contender.dial('source');
+  const rate = await rateOf(async () => {
+    const arrived = new Conversation(stream).answer(BYTES);
+    stream.write(encodeCount(BYTES));
     await arrived;
-    const result = rate(bytes, start);
-    stream.destroy();
-    return [result];
-  },
-};
+  });
+  stream.destroy();
+  return rate;
+}
 
-export const upload: Figure = {
-  ...shared,
-  name: 'upload',
-  title: 'one stream up, 256 MiB',
-  async measure(contender, operations) {
-    const bytes = operations * CHUNK.length;
-    const stream = await contender.dial('sink');
-    const start = performance.now();
+async function push(contender: Contender): Promise<number> {
+  const stream = await contender.dial('sink');
+  const rate = await rateOf(async () => {
     const taken = new Conversation(stream).answer(1);
-    stream.write(encodeCount(bytes));
-    for (let chunk = 0; chunk < operations; chunk += 1) {
+    stream.write(encodeCount(BYTES));
+    for (let chunk = 0; chunk < CHUNKS; chunk += 1) {
       if (!stream.write(CHUNK)) await once(stream, 'drain');
     }
     await taken;
-    const result = rate(bytes, start);
-    stream.destroy();
-    return [result];
-  },
+  });
+  stream.destroy();
+  return rate;
+}
+
+export const download: Figure = {
+  name: 'download',
+  title: 'one stream down, 256 MiB',
+  metrics,
+  warmUp: pull,
+  measure: async (contender) => [await pull(contender)],
+};
+
+export const upload: Figure = {
+  name: 'upload',
+  title: 'one stream up, 256 MiB',
+  metrics,
+  warmUp: push,
+  measure: async (contender) => [await push(contender)],
 };

@@ -1,14 +1,15 @@
 import { isIPv4, isIPv6 } from 'node:net';
 import { ClosedError, EndpointError, type TunnelError } from '../errors.js';
+import type { TunnelSocket } from '../dialer.js';
 import { SocketLike } from '../socket-like.js';
 import type { Channel, ChannelListener } from './channel.js';
 import { isolate } from './isolate.js';
+import { KeptChunks } from './kept-chunks.js';
 
 /** Writes that came together leave as one packet up to this size, ssh2's own limit. */
 const JOINED_WRITES_BYTES = 32 * 1024;
 
-/** @internal */
-export interface TunnelSocketOptions {
+export interface ChannelSocketOptions {
   /** Name of the node that carries the stream. */
   node: string;
   /** The endpoint as it was dialled. */
@@ -23,15 +24,8 @@ export interface TunnelSocketOptions {
 
 type WriteCallback = (error?: Error | null) => void;
 
-/**
- * A byte stream to an endpoint behind a node: a `Duplex` that passes for a connected `net.Socket` wherever Node's HTTP, TLS and HTTP/2
- * clients, `ws` and `undici` take one.
- *
- * It never ends cleanly when it was cut: a lost connection destroys it with a `TransportError` (`ECONNRESET`), a channel closed without
- * end-of-file with an `EndpointError` (`ECONNRESET`), and writes that had not left the process fail with the same error.
- * An endpoint's RST cannot be told from its FIN: sshd sends the same CHANNEL_EOF for both.
- */
-export class TunnelSocket extends SocketLike {
+/** A {@link TunnelSocket} on a channel. */
+export class ChannelSocket extends SocketLike implements TunnelSocket {
   /** Name of the node that carries the stream. */
   readonly node: string;
   /** The endpoint's host as it was dialled; a DNS name is resolved on the node. */
@@ -50,13 +44,16 @@ export class TunnelSocket extends SocketLike {
   #bytesRead = 0;
   #bytesWritten = 0;
   #endReceived = false;
+  /** Whether the reader has asked for more than it was given. */
+  #asked = true;
+  readonly #kept = new KeptChunks();
+  #flush: NodeJS.Immediate | undefined;
   #channelClosed = false;
   #idle = false;
   /** Of the write, or the end of writing, that is under way. */
   #inFlight: WriteCallback | undefined;
 
-  /** @internal Sockets come from `dial`. */
-  constructor(options: TunnelSocketOptions) {
+  constructor(options: ChannelSocketOptions) {
     super({ allowHalfOpen: options.allowHalfOpen });
     this.node = options.node;
     this.remoteAddress = options.host;
@@ -94,6 +91,8 @@ export class TunnelSocket extends SocketLike {
   }
 
   override _read(): void {
+    this.#asked = true;
+    this.#flushKept();
     this.#channel.resume();
   }
 
@@ -117,6 +116,7 @@ export class TunnelSocket extends SocketLike {
   }
 
   override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
+    clearImmediate(this.#flush);
     this.#channel.close();
     this.#settleWrite(
       error ??
@@ -161,23 +161,39 @@ export class TunnelSocket extends SocketLike {
   #receive(chunk: Buffer): boolean {
     this.#bytesRead += chunk.length;
     this.noteTraffic();
-    let wantsMore = true;
-    isolate(() => {
-      wantsMore = this.push(this.#ownCopy(chunk));
-    });
-    return wantsMore;
+    // A small chunk is a view on the packet buffer of the whole connection, and would keep all of it in memory while it waits to be read:
+    // 64 bytes have been seen to hold 64 KiB.
+    const isSmall = chunk.length * 2 < chunk.buffer.byteLength;
+    if (isSmall && (this.readableLength > 0 || !this.#asked)) {
+      this.#kept.keep(chunk);
+      if (this.#asked) this.#flushSoon();
+    } else {
+      this.#flushKept();
+      this.#push(isSmall ? exactCopy(chunk) : chunk);
+    }
+    return this.#asked;
   }
 
-  /**
-   * A small chunk is a view on the packet buffer of the whole connection, and would keep all of it in memory for as long as it waits
-   * to be read: 64 bytes have been seen to hold 64 KiB.
-   */
-  #ownCopy(chunk: Buffer): Buffer {
-    return chunk.length * 2 < chunk.buffer.byteLength ? Buffer.from(chunk) : chunk;
+  /** What arrives in one turn of the event loop while the reader is behind goes to it in one piece. */
+  #flushSoon(): void {
+    this.#flush ??= setImmediate(() => this.#flushKept());
+  }
+
+  #flushKept(): void {
+    clearImmediate(this.#flush);
+    this.#flush = undefined;
+    for (const chunk of this.#kept.take()) this.#push(chunk);
+  }
+
+  #push(chunk: Buffer): void {
+    isolate(() => {
+      if (!this.push(chunk)) this.#asked = false;
+    });
   }
 
   #receiveEnd(): void {
     this.#endReceived = true;
+    this.#flushKept();
     isolate(() => this.push(null));
   }
 
@@ -232,4 +248,11 @@ function joined(chunks: readonly Buffer[]): Buffer[] {
   }
   flush();
   return groups;
+}
+
+/** Not from Node's own pool, which a single byte would keep in memory. */
+function exactCopy(chunk: Buffer): Buffer {
+  const copy = Buffer.allocUnsafeSlow(chunk.length);
+  chunk.copy(copy);
+  return copy;
 }

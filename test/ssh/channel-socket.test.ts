@@ -5,7 +5,7 @@ import { pipeline } from 'node:stream/promises';
 import sinon from 'sinon';
 import { ClosedError, EndpointError, TransportError, type TunnelError } from '../../lib/errors.js';
 import { Channel } from '../../lib/ssh/channel.js';
-import { TunnelSocket } from '../../lib/ssh/tunnel-socket.js';
+import { ChannelSocket } from '../../lib/ssh/channel-socket.js';
 import { WriteGate } from '../../lib/ssh/write-gate.js';
 import { read, readAll, rejection, turn, turns, uncaughtDuring } from '../support/dialer.js';
 import { FakeRawChannel } from '../support/fake-channel.js';
@@ -19,7 +19,7 @@ function open({ host = '10.0.0.1', allowHalfOpen = false } = {}) {
   const gate = new WriteGate({ canWrite: () => signals.canWrite, whenFlushed: (done) => done() });
   let connectionError: TunnelError | undefined;
   let channel: Channel | undefined;
-  const socket = new TunnelSocket({
+  const socket = new ChannelSocket({
     node: 'node-1',
     host,
     port: 10250,
@@ -46,25 +46,25 @@ function open({ host = '10.0.0.1', allowHalfOpen = false } = {}) {
 const codeOf = (error: NodeJS.ErrnoException): string => error.code ?? error.message;
 
 /** What becomes of a stream: every event that tells a user something, in order. */
-function observe(socket: TunnelSocket): string[] {
+function observe(socket: ChannelSocket): string[] {
   const events: string[] = [];
   for (const name of ['end', 'finish', 'close'] as const) socket.on(name, () => void events.push(name));
   socket.on('error', (error) => void events.push(codeOf(error)));
   return events;
 }
 
-const closed = (socket: TunnelSocket): Promise<void> =>
+const closed = (socket: ChannelSocket): Promise<void> =>
   new Promise((resolve) => socket.once('close', resolve));
 
 /** Writes and notes how each write went, in the order of the callbacks. */
-function writes(socket: TunnelSocket) {
+function writes(socket: ChannelSocket) {
   const outcomes: string[] = [];
   const write = (text: string) =>
     socket.write(text, (error) => void outcomes.push(`${text} ${error ? codeOf(error) : 'done'}`));
   return { outcomes, write };
 }
 
-describe('TunnelSocket', () => {
+describe('ChannelSocket', () => {
   describe('passes for a net.Socket', () => {
     it('names the node and the endpoint', () => {
       const { socket } = open();
@@ -332,6 +332,65 @@ describe('TunnelSocket', () => {
       expect(kept.buffer.byteLength).to.be.below(packet.length);
     });
 
+    describe('holds small chunks that come while the reader is behind', () => {
+      /** Small chunks as they come from ssh2, each a view on a large buffer; and all of their bytes. */
+      function deliver(raw: FakeRawChannel, count: number): string {
+        let all = '';
+        for (let number = 0; number < count; number += 1) {
+          const text = `chunk ${number};`;
+          const packet = Buffer.alloc(4096);
+          packet.write(text);
+          raw.incoming.window -= text.length;
+          raw.push(packet.subarray(0, text.length));
+          all += text;
+        }
+        return all;
+      }
+
+      it('in few buffers, and gives them in order', async () => {
+        const { raw, socket } = open();
+        const sent = deliver(raw, 1000);
+        raw.peerEof();
+        let pieces = 0;
+        socket.on('data', () => (pieces += 1));
+        expect((await readAll(socket)).toString()).to.equal(sent);
+        expect(pieces).to.be.at.most(4);
+      });
+
+      it('until the turn is over, and then gives them though nothing more comes', async () => {
+        const { raw, socket } = open();
+        const sent = deliver(raw, 10);
+        await turns(2);
+        expect((socket.read() as Buffer).toString()).to.equal(sent);
+      });
+
+      it('until it reads again, when it was so far behind that the peer was stopped', async () => {
+        const { raw, socket } = open();
+        const large = 'x'.repeat(64 * 1024);
+        expect(raw.push(Buffer.from(large))).to.equal(false);
+        const sent = deliver(raw, 10);
+        await turns(2);
+        expect((await read(socket, large.length + sent.length)).toString()).to.equal(large + sent);
+      });
+
+      it('before a large one that follows', async () => {
+        const { raw, socket } = open();
+        const sent = deliver(raw, 10);
+        const large = 'x'.repeat(32 * 1024);
+        raw.deliver(large);
+        expect((await read(socket, large.length + sent.length)).toString()).to.equal(sent + large);
+      });
+
+      it('and leaves nothing of them when it is destroyed', async () => {
+        const { raw, socket } = open();
+        socket.on('data', () => expect.fail('it was destroyed')).pause();
+        deliver(raw, 10);
+        socket.destroy();
+        await turns(3);
+        expect(socket.readableLength).to.be.below(20);
+      });
+    });
+
     it('does not copy a chunk that fills its buffer', () => {
       const { raw, socket } = open();
       const packet = Buffer.alloc(64 * 1024);
@@ -575,6 +634,17 @@ describe('TunnelSocket', () => {
         await turn();
       });
       expect(uncaught).to.deep.equal([boom, boom]);
+    });
+
+    it("in 'readable' at the end reach the process, and not ssh2", async () => {
+      const { raw, socket } = open();
+      socket.on('readable', boomOnce);
+      await turn();
+      const uncaught = await uncaughtDuring(async () => {
+        expect(() => raw.peerEof()).to.not.throw();
+        await turn();
+      });
+      expect(uncaught).to.deep.equal([boom]);
     });
 
     it("in a write's callback and in 'drain' reach the process, and not ssh2", async () => {

@@ -1,0 +1,26 @@
+import type { Contender } from '../contender.js';
+import { Conversation } from './conversation.js';
+
+/** Dials until the compiler has seen it all: a control plane's process is weeks old, not seconds. */
+const WARM_UP_DIALS = 6000;
+
+/** Dials the echo endpoint, has one byte sent back, and destroys the stream. */
+export async function dialAndEcho(contender: Contender): Promise<void> {
+  const stream = await contender.dial('echo');
+  await new Conversation(stream).ask(1);
+  stream.destroy();
+}
+
+/** As many dials, `atOnce` of them under way at any time. */
+export async function dialMany(contender: Contender, dials: number, atOnce: number): Promise<void> {
+  let left = dials;
+  const work = async (): Promise<void> => {
+    while (left > 0) {
+      left -= 1;
+      await dialAndEcho(contender);
+    }
+  };
+  await Promise.all(Array.from({ length: atOnce }, work));
+}
+
+export const warmUpDials = (contender: Contender): Promise<void> => dialMany(contender, WARM_UP_DIALS, 50);
