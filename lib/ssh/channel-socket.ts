@@ -163,7 +163,7 @@ export class ChannelSocket extends SocketLike implements TunnelSocket {
     this.noteTraffic();
     // A small chunk is a view on the packet buffer of the whole connection, and would keep all of it in memory while it waits to be read:
     // 64 bytes have been seen to hold 64 KiB.
-    const isSmall = chunk.length * 2 < chunk.buffer.byteLength;
+    const isSmall = chunk.length * 4 < chunk.buffer.byteLength;
     if (isSmall && (this.readableLength > 0 || !this.#asked)) {
       this.#kept.keep(chunk);
       if (this.#asked) this.#flushSoon();
