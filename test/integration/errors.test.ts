@@ -451,7 +451,7 @@ describe('bad options', () => {
     'nodes[0].port': { nodes: [{ ...good.nodes[0], port: 70_000 }] },
     'nodes[0].hostKey': { nodes: [{ ...good.nodes[0], hostKey: 'SHA256:short' }] },
     'ssh.username': { ssh: { ...good.ssh, username: '' } },
-    'ssh.privateKey': { ssh: { ...good.ssh, privateKey: '/root/.ssh/id_ed25519' } },
+    'ssh.privateKey': { ssh: { ...good.ssh, privateKey: '~/.ssh/id_ed25519' } },
     'ssh.hostKeys': { ssh: { ...good.ssh, hostKeys: 'known_hosts' } },
     'pool.maxConnections': { pool: { maxConnections: 0 } },
     'pool.maxChannels': { pool: { maxChannels: 3 } },

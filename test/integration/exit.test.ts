@@ -47,7 +47,7 @@ describeFor('same-host', 'a process ends by itself', () => {
 
   for (const end of ['close', 'destroy'] as const) {
     it(`after ${end}(), whatever the dialer was doing`, async function () {
-      this.timeout(60_000);
+      this.timeout(120_000);
       for (const situation of SITUATIONS) {
         const { host, port } = echo;
         const order: ExitOrder = {
@@ -57,7 +57,7 @@ describeFor('same-host', 'a process ends by itself', () => {
           situation,
           end,
         };
-        const ended = await runChild('exit.child.ts', order, { timeoutMs: 15_000 });
+        const ended = await runChild('exit.child.ts', order, { timeoutMs: 60_000 });
         expect(ended, situation).to.deep.equal({ code: 0, signal: null, stdout: 'over\n', stderr: '' });
       }
     });

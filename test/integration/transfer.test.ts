@@ -8,6 +8,8 @@ import { nodeStatus, Stage } from './stage.js';
 import type { TransferOrder, TransferReport } from './transfer.child.js';
 
 const MIB = 1024 * 1024;
+/** For a machine that is busy with other things, too. */
+const TIMEOUT_MS = 120_000;
 const ONE_BIG = { streams: 1, bytes: 64 * MIB };
 const MANY = { streams: 200, bytes: MIB };
 
@@ -21,7 +23,8 @@ const REKEYING = ['RekeyLimit 4M', 'LogLevel DEBUG1'];
 
 const keyExchanges = ({ log }: Sshd): number => log.filter((line) => line.includes(KEY_EXCHANGE)).length;
 
-describe(`bulk transfers (ssh2's native addon: ${bindingAvailable ? 'in use' : 'not built'})`, () => {
+describe(`bulk transfers (ssh2's native addon: ${bindingAvailable ? 'in use' : 'not built'})`, function () {
+  this.timeout(TIMEOUT_MS);
   const stage = new Stage();
   afterEach(() => stage.end());
 
@@ -58,7 +61,8 @@ describe(`bulk transfers (ssh2's native addon: ${bindingAvailable ? 'in use' : '
   });
 });
 
-describe("bulk transfers (ssh2's native addon: switched off, in a process of its own)", () => {
+describe("bulk transfers (ssh2's native addon: switched off, in a process of its own)", function () {
+  this.timeout(TIMEOUT_MS);
   const stage = new Stage();
   afterEach(() => stage.end());
 
@@ -67,21 +71,22 @@ describe("bulk transfers (ssh2's native addon: switched off, in a process of its
     const access = { address, port, username, privateKey, hostKeys, knownHosts, listenHost, endpointHost };
     const order: TransferOrder = { access, shapes: [ONE_BIG, MANY] };
     const env = { TUNNEL_TEST_NATIVE_ADDON: 'off' };
-    const { code, stdout, stderr } = await runChild('transfer.child.ts', order, { env });
+    const { code, stdout, stderr } = await runChild('transfer.child.ts', order, {
+      env,
+      timeoutMs: TIMEOUT_MS,
+    });
     expect(code, stderr).to.equal(0);
     const { nativeAddon, exchanged } = JSON.parse(stdout) as TransferReport;
     expect(nativeAddon).to.equal(false);
     expect(exchanged).to.deep.equal([expectedExchange(ONE_BIG), expectedExchange(MANY)]);
   }
 
-  it('64 MiB each way on one stream and 200 streams of 1 MiB each way arrive unchanged', async function () {
-    this.timeout(60_000);
+  it('64 MiB each way on one stream and 200 streams of 1 MiB each way arrive unchanged', async () => {
     await exchangeWithoutAddon(await stage.sshd());
   });
 
   describeFor(['configure', 'log'], 'across key exchanges (RekeyLimit 4M)', () => {
-    it('64 MiB each way on one stream and 200 streams of 1 MiB each way arrive unchanged', async function () {
-      this.timeout(60_000);
+    it('64 MiB each way on one stream and 200 streams of 1 MiB each way arrive unchanged', async () => {
       const sshd = await stage.sshd({ config: REKEYING });
       await exchangeWithoutAddon(sshd);
       expect(keyExchanges(sshd)).to.be.at.least(ONE_BIG.bytes / (4 * MIB));

@@ -534,7 +534,7 @@ describe('NodePool', () => {
     });
 
     it('does not fail dials that another of its connections can carry', async () => {
-      const target = { ...lab.target(node), connectMs: 100 };
+      const target = { ...lab.target(node), connectMs: 1500 };
       const pool = lab.pool(node, {
         target,
         maxConnections: 2,
