@@ -157,7 +157,7 @@ describe('TunnelDialer: which node carries a dial', () => {
 
     it('does not connect in time: another, within the deadline of the dial', async () => {
       owner.faults.stallHandshake();
-      const dialer = await create({}, { timeouts: { connectMs: 100 } }, 1);
+      const dialer = await create({}, { timeouts: { connectMs: 500 }, reconnect: { minMs: 1, maxMs: 5 } }, 1);
       expect(await dial(dialer, podIP)).to.include({ node: 'other' });
     });
 

@@ -257,7 +257,8 @@ describe('TunnelDialer: shutdown', () => {
     for (const [what, scenario, result, act] of cases) {
       it(what, async () => {
         await act?.(node);
-        const outcome = await run(scenario, { timeouts: { graceMs: 100 } });
+        const graceMs = scenario === 'closeAfterGrace' ? 100 : 20_000;
+        const outcome = await run(scenario, { timeouts: { graceMs } });
         expect(outcome, outcome.output).to.include({ exitCode: 0, result });
         node.resume();
         await node.until(({ connections }) => connections === 0);
