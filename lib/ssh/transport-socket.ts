@@ -3,6 +3,9 @@ import { Socket } from 'node:net';
 /** Bytes that may wait in our process for the kernel before channels have to wait. */
 const WRITABLE_HIGH_WATER_MARK_BYTES = 64 * 1024;
 
+/** A packet of up to this size that is the first of its turn does not wait for others: sshd wakes up while we go on. */
+const URGENT_BYTES = 1024;
+
 /**
  * Bytes that may wait at most. Channels wait long before that; what can pile up is answers to a node that asks without end and does not
  * read them.
@@ -14,8 +17,7 @@ const MAX_WAITING_BYTES = 1024 * 1024;
  * packet, without its native addon three.
  */
 export class TransportSocket extends Socket {
-  #corked = false;
-  /** Bytes handed to `write` so far. */
+  #turnHasWrites = false;
   #accepted = 0;
   readonly #waitingForFlush: { readonly accepted: number; readonly done: () => void }[] = [];
   #remoteEnded = false;
@@ -32,6 +34,11 @@ export class TransportSocket extends Socket {
     Reflect.deleteProperty(this, 'write');
   }
 
+  /** Bytes handed to `write` so far. */
+  get accepted(): number {
+    return this.#accepted;
+  }
+
   /** Whether the peer has sent FIN. From then on ssh2 drops without a word what is written. */
   get remoteEnded(): boolean {
     return this.#remoteEnded;
@@ -44,14 +51,12 @@ export class TransportSocket extends Socket {
 
   /** For ssh2, which writes buffers and waits for nothing. */
   override write(chunk: Uint8Array): boolean {
-    if (!this.#corked) {
-      this.#corked = true;
-      this.cork();
-      process.nextTick(() => {
-        this.#corked = false;
-        this.uncork();
-      });
+    const isFirst = !this.#turnHasWrites;
+    if (isFirst) {
+      this.#turnHasWrites = true;
+      process.nextTick(this.#endTurn);
     }
+    if (!this.writableCorked && !(isFirst && chunk.length <= URGENT_BYTES)) this.cork();
     if (this.writableLength > MAX_WAITING_BYTES) {
       this.destroy(new Error('the node does not read the answers that it asks for'));
       return false;
@@ -65,6 +70,11 @@ export class TransportSocket extends Socket {
     if (this.writableLength === 0) done();
     else this.#waitingForFlush.push({ accepted: this.#accepted, done });
   }
+
+  readonly #endTurn = (): void => {
+    this.#turnHasWrites = false;
+    this.uncork();
+  };
 
   readonly #onFlushed = (error?: Error | null): void => {
     // Node reports what a destroyed socket has kept as written.

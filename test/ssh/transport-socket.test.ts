@@ -37,12 +37,24 @@ describe('TransportSocket', () => {
     return socket;
   }
 
-  it('hands what was written in one turn to the kernel in one call, in order', async () => {
+  it('hands the first small packet of a turn to the kernel at once, and the others in one call, in order', async () => {
     const endpoint = await lab.endpoint();
     const socket = await connect(endpoint.port);
     const handOvers = countHandOvers(socket);
-    for (let number = 0; number < 10; number += 1) socket.write(Buffer.from(String(number)));
+    socket.write(Buffer.from('0'));
+    expect(handOvers()).to.equal(1);
+    for (let number = 1; number < 10; number += 1) socket.write(Buffer.from(String(number)));
+    expect(handOvers()).to.equal(1);
     expect((await read(socket, 10)).toString()).to.equal('0123456789');
+    expect(handOvers()).to.equal(2);
+  });
+
+  it('hands large packets of one turn to the kernel in one call', async () => {
+    const endpoint = await lab.endpoint();
+    const socket = await connect(endpoint.port);
+    const handOvers = countHandOvers(socket);
+    for (const letter of ['a', 'b']) socket.write(Buffer.alloc(1025, letter));
+    expect((await read(socket, 2050)).toString()).to.equal('a'.repeat(1025) + 'b'.repeat(1025));
     expect(handOvers()).to.equal(1);
   });
 
@@ -109,9 +121,9 @@ describe('TransportSocket', () => {
     const endpoint = await lab.endpoint(silent);
     const socket = await connect(endpoint.port);
     const events: string[] = [];
-    socket.write(Buffer.alloc(1000));
+    socket.write(Buffer.alloc(2000));
     socket.whenFlushed(() => events.push(`first, ${socket.writableLength} left`));
-    socket.write(Buffer.alloc(1000));
+    socket.write(Buffer.alloc(2000));
     socket.whenFlushed(() => events.push('second'));
     expect(events).to.deep.equal([]);
     await until('the flush', () => events.length === 2);
