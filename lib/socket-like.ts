@@ -14,7 +14,6 @@ export abstract class SocketLike extends Duplex {
       readableHighWaterMark: HIGH_WATER_MARK_BYTES,
       writableHighWaterMark: HIGH_WATER_MARK_BYTES,
     });
-    this.once('close', () => clearTimeout(this.#idleTimer));
   }
 
   /** The idle time in milliseconds set by `setTimeout`; 0 is none. */
@@ -68,6 +67,11 @@ export abstract class SocketLike extends Duplex {
   /** A channel cannot send RST: the same as `destroy()`. */
   resetAndDestroy(): this {
     return this.destroy();
+  }
+
+  override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
+    clearTimeout(this.#idleTimer);
+    callback(error);
   }
 
   /** Notes traffic. */

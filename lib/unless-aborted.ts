@@ -1,3 +1,5 @@
+import type { AbortableSignal } from './abortable-signal.js';
+
 /**
  * Waits for a promise no longer than the signals allow. The promise goes on by itself.
  *
@@ -5,20 +7,18 @@
  */
 export function unlessAborted<T>(
   promise: Promise<T>,
-  ...signals: readonly (AbortSignal | undefined)[]
+  ...signals: readonly (AbortableSignal | undefined)[]
 ): Promise<T> {
   return new Promise((resolve, reject) => {
     const listeners = signals.flatMap((signal) => {
-      signal?.throwIfAborted();
-      return signal === undefined
-        ? []
-        : { signal, onAbort: () => settle(() => reject(signal.reason as Error)) };
+      if (signal?.aborted === true) throw signal.reason;
+      return signal === undefined ? [] : { signal, onAbort: () => settle(() => reject(signal.reason)) };
     });
     const settle = (finish: () => void): void => {
       for (const { signal, onAbort } of listeners) signal.removeEventListener('abort', onAbort);
       finish();
     };
-    for (const { signal, onAbort } of listeners) signal.addEventListener('abort', onAbort, { once: true });
+    for (const { signal, onAbort } of listeners) signal.addEventListener('abort', onAbort);
     promise.then(
       (value) => settle(() => resolve(value)),
       (error: unknown) => settle(() => reject(error)),

@@ -126,27 +126,31 @@ export function arrayOf<T>(check: Check<T>): Check<readonly T[]> {
  * `objectOf(shape)({}, path)` gives a group's defaults when no key is required.
  */
 export function objectOf<Shape extends Record<string, Check<unknown>>>(shape: Shape): Check<Checked<Shape>> {
-  const checks = Object.entries(shape);
+  const checks = Object.entries(shape) as [keyof Shape & string, Check<unknown>][];
   return (value, path) => {
     if (typeof value !== 'object' || value === null || Array.isArray(value)) {
       throw wrong(path, 'must be an object', value);
     }
+    const keys = Object.keys(value);
     // An AbortSignal where `{ signal }` is meant has no keys either, and would be taken for no options.
-    if (
-      Object.keys(value).length === 0 &&
-      ![Object.prototype, null].includes(Object.getPrototypeOf(value) as object | null)
-    ) {
+    if (keys.length === 0 && !isPlain(value)) {
       throw new InvalidOptionError(
         path || 'options',
         `must be a plain object such as { ${Object.keys(shape)[0] ?? ''} }`,
       );
     }
-    const unknown = Object.keys(value).find((key) => !Object.hasOwn(shape, key));
+    const unknown = keys.find((key) => !Object.hasOwn(shape, key));
     if (unknown !== undefined) throw unknownKey(unknown, Object.keys(shape), path);
     const given = value as Record<string, unknown>;
-    const checked = checks.map(([key, check]) => [key, check(given[key], join(path, key))]);
-    return Object.freeze(Object.fromEntries(checked)) as Checked<Shape>;
+    const checked: Record<string, unknown> = {};
+    for (const [key, check] of checks) checked[key] = check(given[key], path === '' ? key : `${path}.${key}`);
+    return Object.freeze(checked) as Checked<Shape>;
   };
+}
+
+function isPlain(value: object): boolean {
+  const prototype: unknown = Object.getPrototypeOf(value);
+  return prototype === Object.prototype || prototype === null;
 }
 
 function join(path: string, key: string): string {

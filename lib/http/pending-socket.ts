@@ -135,7 +135,7 @@ export class PendingSocket extends SocketLike {
       state.dial.abort(error ?? undefined);
       state.parked?.fail(error ?? this.#lost('the socket was destroyed before it was connected'));
     }
-    callback(error);
+    super._destroy(error, callback);
   }
 
   get #tunnel(): TunnelSocket | undefined {

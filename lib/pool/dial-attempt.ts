@@ -1,4 +1,5 @@
 import { setMaxListeners } from 'node:events';
+import { AbortSource } from '../abortable-signal.js';
 import { DialTimeoutError, formatEndpoint, type DialPhase } from '../errors.js';
 
 export interface DialAttemptOptions {
@@ -28,8 +29,9 @@ export class DialAttempt implements Disposable {
   phase: DialPhase = 'queue';
   /** The node it is at. */
   node: string | undefined;
+  /** Aborts when the caller, the deadline or the dialer ends the dial; its reason is what the dial rejects with. */
+  readonly signal = new AbortSource();
 
-  readonly #controller = new AbortController();
   readonly #callerSignal: AbortSignal | undefined;
   readonly #timer: NodeJS.Timeout;
 
@@ -43,18 +45,13 @@ export class DialAttempt implements Disposable {
     else if (signal !== undefined) this.#listenTo(signal);
   }
 
-  /** Aborts when the caller, the deadline or the dialer ends the dial; its reason is what the dial rejects with. */
-  get signal(): AbortSignal {
-    return this.#controller.signal;
-  }
-
   /** Whether its own deadline ended it. */
   get timedOut(): boolean {
     return this.signal.reason instanceof DialTimeoutError;
   }
 
   abort(reason: unknown): void {
-    this.#controller.abort(reason);
+    this.signal.abort(reason);
   }
 
   /** Lets go of the deadline and of the caller's signal. */

@@ -1,4 +1,5 @@
 import { createPool, type Pool } from 'generic-pool';
+import type { AbortableSignal } from '../abortable-signal.js';
 import { PoolExhaustedError } from '../errors.js';
 
 export interface LaneQueueOptions<Lane> {
@@ -10,7 +11,7 @@ export interface LaneQueueOptions<Lane> {
   idleTimeoutMs: number;
   /** Makes a lane, or returns `undefined` when there is no room for one; `LaneQueue.roomAppeared` has it called again. */
   create: () => Lane | undefined;
-  /** Whether an idle lane can still be used. */
+  /** Whether a lane that lay idle can still be used. */
   validate: (lane: Lane) => boolean;
   destroy: (lane: Lane) => void;
 }
@@ -40,7 +41,6 @@ export class LaneQueue<Lane extends object> {
     this.#pool = createPool<Lane>(
       {
         create: () => this.#create(),
-        validate: (lane) => Promise.resolve(this.#closed || options.validate(lane)),
         destroy: (lane) => {
           if (!this.#closed) options.destroy(lane);
           return Promise.resolve();
@@ -53,7 +53,6 @@ export class LaneQueue<Lane extends object> {
         autostart: false,
         // Last in, first out: the lanes of a connection that is no longer needed fall idle together.
         fifo: false,
-        testOnBorrow: true,
         idleTimeoutMillis: idleTimeoutMs,
         evictionRunIntervalMillis: Math.ceil(idleTimeoutMs / 2),
         numTestsPerEvictionRun: max,
@@ -81,9 +80,9 @@ export class LaneQueue<Lane extends object> {
    *
    * @throws the signal's reason, or {@link PoolExhaustedError} when too many wait already
    */
-  acquire(signal: AbortSignal): Promise<Lane> {
+  acquire(signal: AbortableSignal): Promise<Lane> {
     const { max, maxQueue } = this.#options;
-    if (signal.aborted) return Promise.reject(signal.reason as Error);
+    if (signal.aborted) return Promise.reject(signal.reason);
     if (this.#pool.borrowed + this.#waiters.size >= max + maxQueue) {
       return Promise.reject(
         new PoolExhaustedError(`all ${max} channels are in use and ${maxQueue} dials wait for one`),
@@ -95,10 +94,11 @@ export class LaneQueue<Lane extends object> {
         resolve(lane);
       };
       const onAbort = (): void => {
+        signal.removeEventListener('abort', onAbort);
         this.#waiters.delete(grant);
-        reject(signal.reason as Error);
+        reject(signal.reason);
       };
-      signal.addEventListener('abort', onAbort, { once: true });
+      signal.addEventListener('abort', onAbort);
       this.#waiters.add(grant);
       if (this.#requests < this.#waiters.size) this.#request();
       else this.roomAppeared();
@@ -139,14 +139,21 @@ export class LaneQueue<Lane extends object> {
     this.#requests += 1;
     void this.#pool.acquire().then((lane) => {
       this.#requests -= 1;
-      const [grant] = this.#waiters;
-      if (grant === undefined) {
-        this.release(lane);
-      } else {
-        this.#waiters.delete(grant);
-        grant(lane);
-      }
+      this.#grant(lane);
     });
+  }
+
+  #grant(lane: Lane): void {
+    const [grant] = this.#waiters;
+    if (grant === undefined) {
+      this.release(lane);
+    } else if (this.#options.validate(lane)) {
+      this.#waiters.delete(grant);
+      grant(lane);
+    } else {
+      this.discard(lane);
+      this.#request();
+    }
   }
 
   #create(): Promise<Lane> {

@@ -1,3 +1,4 @@
+import type { AbortableSignal } from '../abortable-signal.js';
 import {
   ClosedError,
   DialTimeoutError,
@@ -212,7 +213,7 @@ export class NodePool {
     }
   }
 
-  async #whenReady(member: Member, signal: AbortSignal): Promise<void> {
+  async #whenReady(member: Member, signal: AbortableSignal): Promise<void> {
     if (member.connection.state === 'ready') return;
     await unlessAborted(member.ready, signal);
   }

@@ -1,7 +1,8 @@
-/** What the roster has to know of a channel. */
-export interface Losable {
-  /** The connection is gone. */
-  lost(): void;
+/** A channel's entry. It is `over` when one side is done with it. */
+export interface Place {
+  state: 'busy' | 'idle' | 'over';
+  /** To be called when the node is done with the channel. */
+  nodeIsDone: () => void;
 }
 
 export interface ChannelRosterOptions {
@@ -11,21 +12,9 @@ export interface ChannelRosterOptions {
   readonly onChange: () => void;
 }
 
-/** A channel's entry. */
-export interface Place {
-  /** Whether anybody would miss the channel; it is busy until told otherwise. */
-  setIdle(idle: boolean): void;
-  /** We are done with the channel; the node may not be yet. */
-  abandoned(): void;
-  /** Both sides are done with the channel. */
-  closed(channel: Losable): void;
-}
-
-/** The channels of one connection: which are in use, which merely open, and which the node still has to let go of. */
+/** Counts the channels of one connection: which are in use, which merely open, and which the node still has to let go of. */
 export class ChannelRoster {
   readonly #options: ChannelRosterOptions;
-  /** Those that the node knows of. */
-  readonly #channels = new Set<Losable>();
   #open = 0;
   #idle = 0;
   #opening = 0;
@@ -45,13 +34,47 @@ export class ChannelRoster {
     return this.#open === this.#idle && this.#opening === 0;
   }
 
-  /** Notes that a channel is being opened; returns what to call when that is settled. */
-  beginOpening(): () => void {
+  /** Notes that a channel is being opened. */
+  beginOpening(): void {
     this.#opening += 1;
-    return () => {
-      this.#opening -= 1;
-      this.#options.onChange();
-    };
+  }
+
+  /** Notes that an opening is settled. */
+  endOpening(): void {
+    this.#opening -= 1;
+    this.#options.onChange();
+  }
+
+  /**
+   * Enters a channel, which is busy until told otherwise.
+   *
+   * @param free - called once, when the channel's place may be given to the next
+   */
+  enter(free: () => void): Place {
+    this.#open += 1;
+    return { state: 'busy', nodeIsDone: free };
+  }
+
+  /** Notes whether anybody would miss the channel. */
+  setIdle(place: Place, idle: boolean): void {
+    if (place.state === 'over' || idle === (place.state === 'idle')) return;
+    place.state = idle ? 'idle' : 'busy';
+    this.#idle += idle ? 1 : -1;
+    this.#options.onChange();
+  }
+
+  /** Notes that we are done with a channel; the node may not be yet. */
+  abandoned(place: Place): void {
+    this.#leave(place);
+    place.nodeIsDone = this.linger(place.nodeIsDone);
+    this.#options.onChange();
+  }
+
+  /** Notes that both sides are done with a channel. */
+  closed(place: Place): void {
+    this.#leave(place);
+    place.nodeIsDone();
+    this.#options.onChange();
   }
 
   /**
@@ -66,51 +89,17 @@ export class ChannelRoster {
     if (this.#lingering >= this.#options.maxLingering) return free;
     this.#lingering += 1;
     free();
-    return () => {
-      this.#lingering -= 1;
-    };
+    return this.#lingered;
   }
 
-  /**
-   * Enters a channel.
-   *
-   * @param free - called once, when the channel's place may be given to the next
-   */
-  enter<Channel extends Losable>(free: () => void, create: (place: Place) => Channel): Channel {
-    let state: 'busy' | 'idle' | 'over' = 'busy';
-    let nodeIsDone = free;
-    const leave = (): void => {
-      if (state === 'over') return;
-      if (state === 'idle') this.#idle -= 1;
-      state = 'over';
-      this.#open -= 1;
-    };
-    this.#open += 1;
-    const channel = create({
-      setIdle: (idle) => {
-        if (state === 'over' || idle === (state === 'idle')) return;
-        state = idle ? 'idle' : 'busy';
-        this.#idle += idle ? 1 : -1;
-        this.#options.onChange();
-      },
-      abandoned: () => {
-        leave();
-        nodeIsDone = this.linger(free);
-        this.#options.onChange();
-      },
-      closed: (closed) => {
-        leave();
-        this.#channels.delete(closed);
-        nodeIsDone();
-        this.#options.onChange();
-      },
-    });
-    this.#channels.add(channel);
-    return channel;
-  }
+  readonly #lingered = (): void => {
+    this.#lingering -= 1;
+  };
 
-  /** The connection is gone. */
-  loseAll(): void {
-    for (const channel of [...this.#channels]) channel.lost();
+  #leave(place: Place): void {
+    if (place.state === 'over') return;
+    if (place.state === 'idle') this.#idle -= 1;
+    place.state = 'over';
+    this.#open -= 1;
   }
 }

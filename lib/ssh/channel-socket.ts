@@ -33,13 +33,17 @@ export class ChannelSocket extends SocketLike implements TunnelSocket {
   /** The endpoint's port. */
   readonly remotePort: number;
   /** `IPv4` or `IPv6`; `undefined` when a name was dialled. */
-  readonly remoteFamily: 'IPv4' | 'IPv6' | undefined;
+  get remoteFamily(): 'IPv4' | 'IPv6' | undefined {
+    return isIPv4(this.remoteAddress) ? 'IPv4' : isIPv6(this.remoteAddress) ? 'IPv6' : undefined;
+  }
+
   /** Always `false`: a dial resolves with an open stream. */
   readonly connecting = false;
   /** Always `false`: a dial resolves with an open stream. */
   readonly pending = false;
 
-  readonly #channel: Channel;
+  /** What it stands on. */
+  readonly channel: Channel;
   readonly #connectionError: () => TunnelError | undefined;
   #bytesRead = 0;
   #bytesWritten = 0;
@@ -58,9 +62,8 @@ export class ChannelSocket extends SocketLike implements TunnelSocket {
     this.node = options.node;
     this.remoteAddress = options.host;
     this.remotePort = options.port;
-    this.remoteFamily = isIPv4(options.host) ? 'IPv4' : isIPv6(options.host) ? 'IPv6' : undefined;
     this.#connectionError = options.connectionError;
-    this.#channel = options.channel({
+    this.channel = options.channel({
       onData: (chunk) => this.#receive(chunk),
       onEnd: () => this.#receiveEnd(),
       onClosed: () => this.#channelGone(),
@@ -93,7 +96,7 @@ export class ChannelSocket extends SocketLike implements TunnelSocket {
   override _read(): void {
     this.#asked = true;
     this.#flushKept();
-    this.#channel.resume();
+    this.channel.resume();
   }
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, callback: WriteCallback): void {
@@ -112,22 +115,19 @@ export class ChannelSocket extends SocketLike implements TunnelSocket {
       return;
     }
     this.#inFlight = callback;
-    this.#channel.end(() => this.#settleWrite());
+    this.channel.end(() => this.#settleWrite());
   }
 
   override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
     clearImmediate(this.#flush);
-    this.#channel.close();
-    this.#settleWrite(
-      error ??
-        new EndpointError('ECONNRESET', 'the socket was destroyed before this was written', this.#context()),
-    );
-    callback(error);
+    this.channel.close();
+    if (this.#inFlight !== undefined) this.#settleWrite(error ?? this.#destroyedError());
+    super._destroy(error, callback);
   }
 
   #setIdle(idle: boolean): this {
     this.#idle = idle;
-    this.#channel.setIdle(idle);
+    this.channel.setIdle(idle);
     return this;
   }
 
@@ -143,7 +143,7 @@ export class ChannelSocket extends SocketLike implements TunnelSocket {
       const chunk = chunks[index];
       index += 1;
       if (chunk !== undefined) {
-        this.#channel.write(chunk, next);
+        this.channel.write(chunk, next);
         return;
       }
       this.#bytesWritten += bytes;
@@ -203,15 +203,13 @@ export class ChannelSocket extends SocketLike implements TunnelSocket {
    */
   #channelGone(): void {
     this.#channelClosed = true;
+    const losesWrites = this.#inFlight !== undefined || this.writableLength > 0;
+    const couldStillWrite = this.allowHalfOpen && !this.writableEnded;
+    if (this.#endReceived && !losesWrites && !couldStillWrite) return;
     const error = this.#closedError();
     // Only idle streams see the end of a connection that was closed on purpose, and nobody waits for them.
-    if (this.#idle && error instanceof ClosedError) {
-      this.destroy();
-      return;
-    }
-    const losesWrites = this.#inFlight !== undefined || this.writableLength > 0;
-    const couldStillWrite = this.allowHalfOpen && !this.writableEnded && !(error instanceof EndpointError);
-    if (!this.#endReceived || losesWrites || couldStillWrite) this.destroy(error);
+    if (this.#idle && error instanceof ClosedError) this.destroy();
+    else if (!this.#endReceived || losesWrites || !(error instanceof EndpointError)) this.destroy(error);
   }
 
   #closedError(): TunnelError {
@@ -222,6 +220,14 @@ export class ChannelSocket extends SocketLike implements TunnelSocket {
         `${this.remoteAddress}:${this.remotePort} closed the stream through ${this.node}`,
         this.#context(),
       )
+    );
+  }
+
+  #destroyedError(): TunnelError {
+    return new EndpointError(
+      'ECONNRESET',
+      'the socket was destroyed before this was written',
+      this.#context(),
     );
   }
 

@@ -1,18 +1,17 @@
+import type { AbortableSignal } from '../abortable-signal.js';
 import { debug } from '../diagnostics.js';
 import { ClosedError, TransportError, formatEndpoint, type TunnelError } from '../errors.js';
 import { AckNudge, delaysSmallAnswers } from './ack-nudge.js';
+import { ChannelOpening, type OpenRequest } from './channel-opening.js';
 import { ChannelRoster } from './channel-roster.js';
-import { Channel } from './channel.js';
-import { openChannel, type OpenRequest } from './channel-opening.js';
-import { asTunnelError, openFailure, printable, withPrintableText } from './failures.js';
+import { ChannelTable } from './channel-table.js';
+import { Channel, type ChannelOwner, type ChannelPeer } from './channel.js';
+import { asTunnelError, openFailure, printable, withPrintableText, type OpenRefusal } from './failures.js';
 import { handshake, type Link, type SshTarget } from './handshake.js';
 import { Keepalive } from './keepalive.js';
-import { isExchangingKeys, type RawChannel } from './ssh2-internals.js';
+import { isExchangingKeys, takeOverChannels } from './ssh2-internals.js';
 import { ChannelSocket } from './channel-socket.js';
 import { WriteGate } from './write-gate.js';
-
-/** Smallest packet that a channel's peer may ask for (RFC 4254 §5.1 names none): ssh2 makes one packet of each, and of 0 an endless loop. */
-const MIN_PACKET_BYTES = 1024;
 
 /** How long a peer may take to close its end after our SSH_MSG_DISCONNECT. */
 const DISCONNECT_GRACE_MS = 1000;
@@ -42,7 +41,8 @@ type State =
       readonly name: 'ready' | 'draining';
       readonly link: Link;
       readonly keepalive: Keepalive;
-      readonly gate: WriteGate;
+      /** What the channels share. */
+      readonly channels: ChannelOwner;
     }
   | { readonly name: 'closed'; readonly error: TunnelError | undefined };
 
@@ -51,14 +51,15 @@ export type ConnectionState = State['name'];
 /** One SSH connection to a node and the channels on it. It connects once; a lost connection is replaced by a new object. */
 export class Connection {
   readonly #options: ConnectionOptions;
-  readonly #channels: ChannelRoster;
+  readonly #roster: ChannelRoster;
+  readonly #table = new ChannelTable();
   #roundTripMs: number | undefined;
   #gone: Promise<unknown> = Promise.resolve();
   #state: State = { name: 'idle' };
 
   constructor(options: ConnectionOptions) {
     this.#options = options;
-    this.#channels = new ChannelRoster({
+    this.#roster = new ChannelRoster({
       maxLingering: options.maxLingering,
       onChange: () => this.#finishDraining(),
     });
@@ -70,7 +71,7 @@ export class Connection {
 
   /** Streams that are open. */
   get openChannels(): number {
-    return this.#channels.open;
+    return this.#roster.open;
   }
 
   /** Resolves, once the connection is `closed`, when its socket is closed too. */
@@ -80,7 +81,7 @@ export class Connection {
 
   /** Whether no stream on it would be missed, and none is being opened. */
   get isQuiet(): boolean {
-    return this.#channels.isQuiet;
+    return this.#roster.isQuiet;
   }
 
   /** How long the node took to answer the last keepalive, in milliseconds. */
@@ -118,19 +119,21 @@ export class Connection {
    *
    * @throws the signal's reason, or `EndpointError`, `ChannelRefusedError`, `TransportError`
    */
-  open(request: OpenRequest, signal: AbortSignal): Promise<ChannelSocket> {
+  open(request: OpenRequest, signal: AbortableSignal): Promise<ChannelSocket> {
     const state = this.#state;
     if (state.name !== 'ready' || signal.aborted) {
       request.onFree();
       return Promise.reject(signal.aborted ? (signal.reason as Error) : this.#openError(undefined, request));
     }
+    const { channels } = state;
     const owner = {
-      client: state.link.client,
-      channels: this.#channels,
-      createSocket: (raw: RawChannel, free: () => void) => this.#socket(raw, request, free, state.gate),
-      failure: (error?: unknown) => this.#openError(error, request),
+      roster: this.#roster,
+      createSocket: (peer: ChannelPeer, free: () => void) => this.#socket(peer, request, free, channels),
+      openError: (refusal?: OpenRefusal) => this.#openError(refusal, request),
     };
-    return openChannel(request, owner, signal);
+    const opening = new ChannelOpening(request.onFree, owner, signal);
+    this.#table.open(request.host, request.port, opening, channels);
+    return opening.socket;
   }
 
   /** Asks for a sign of life at once: something on the connection has taken suspiciously long. */
@@ -203,7 +206,7 @@ export class Connection {
         // While keys are exchanged, ssh2 would queue it.
         if (!isExchangingKeys(client)) this.#ask(client);
       };
-      const nudge = new AckNudge({ bytesWritten: () => socket.bytesWritten, send });
+      const nudge = new AckNudge({ bytesWritten: () => socket.accepted, send });
       // Before ssh2 hands the chunk to users, whose own answer in the same turn makes the nudge needless.
       socket.prependListener('data', (chunk: Buffer) => nudge.received(chunk.length));
     }
@@ -212,7 +215,10 @@ export class Connection {
     client.on('error', (error) => this.#lose(error));
     socket.on('end', () => this.#lose(new Error('the node closed the connection')));
     socket.on('close', () => this.#lose(new Error('the connection was closed')));
-    this.#state = { name: 'ready', link, keepalive, gate };
+    const violated = (problem: string): void => this.#lose(new Error(`the node ${problem}`));
+    const messages = takeOverChannels(client, this.#table.handlers(violated));
+    const channels = { messages, gate, roster: this.#roster, violated };
+    this.#state = { name: 'ready', link, keepalive, channels };
     this.#measure(client);
     debug.ssh('%s: ready, %s', node, printable(software));
   }
@@ -237,20 +243,14 @@ export class Connection {
     }
   }
 
-  #socket(raw: RawChannel, request: OpenRequest, free: () => void, gate: WriteGate): ChannelSocket {
+  #socket(peer: ChannelPeer, request: OpenRequest, free: () => void, channels: ChannelOwner): ChannelSocket {
     const { host, port, allowHalfOpen } = request;
     return new ChannelSocket({
       node: this.#options.node,
       host,
       port,
       allowHalfOpen,
-      channel: (listener) =>
-        this.#channels.enter(free, (place) => {
-          const violated = (problem: string): void => this.#lose(new Error(`the node ${problem}`));
-          if (raw.outgoing.packetSize < MIN_PACKET_BYTES)
-            queueMicrotask(() => violated('takes no packets of a useful size'));
-          return new Channel(raw, { ...place, gate, violated }, listener);
-        }),
+      channel: (listener) => new Channel(peer, this.#roster.enter(free), channels, listener),
       connectionError: () => (this.#state.name === 'closed' ? this.#streamError(request) : undefined),
     });
   }
@@ -268,7 +268,7 @@ export class Connection {
   }
 
   #finishDraining(): void {
-    if (this.#state.name !== 'draining' || !this.#channels.isQuiet) return;
+    if (this.#state.name !== 'draining' || !this.#roster.isQuiet) return;
     this.#over(undefined, undefined);
   }
 
@@ -287,7 +287,7 @@ export class Connection {
     }
     // In this order, so that the places which the channels free are not given to others.
     this.#options.onClosed(error);
-    this.#channels.loseAll();
+    this.#table.loseAll();
   }
 
   #disconnect({ client, socket }: Link): void {
@@ -296,20 +296,16 @@ export class Connection {
     socket.once('close', () => clearTimeout(timer));
   }
 
-  #openError(error: unknown, { host, port }: OpenRequest): TunnelError {
+  /** Why a channel was not opened: what the node said, or that the connection was lost. */
+  #openError(refusal: OpenRefusal | undefined, { host, port }: OpenRequest): TunnelError {
     const { node } = this.#options;
-    const failure = openFailure(error, { node, host, port, openChannels: this.openChannels });
-    if (!(failure instanceof TransportError)) return failure;
+    if (refusal !== undefined)
+      return openFailure(refusal, { node, host, port, openChannels: this.openChannels });
     const why = this.error === undefined ? '' : `: ${this.error.message}`;
     return new TransportError(
       'ERR_TUNNEL_LOST',
       `no channel to ${formatEndpoint(host, port)} through ${node}${why}`,
-      {
-        node,
-        host,
-        port,
-        cause: this.error,
-      },
+      { node, host, port, cause: this.error },
     );
   }
 

@@ -38,11 +38,21 @@ const FAILED_AT_ONCE = /^open failed$/i;
 /** Channels on a connection from which on its sshd may have run out of file descriptors, of which it needs a dozen itself. */
 const MANY_CHANNELS = 16;
 
+/** Why a node did not open a channel, in its own words. */
+export class OpenRefusal extends Error {
+  override readonly name = 'OpenRefusal';
+  /** RFC 4254 §5.1; `undefined` when the node answered with CHANNEL_CLOSE. */
+  readonly reason: number | undefined;
+
+  constructor(description: string, reason?: number) {
+    super(printable(description));
+    this.reason = reason;
+  }
+}
+
 interface Ssh2Error extends Error {
   level?: string;
   code?: string | number;
-  /** The RFC's reason; empty when the peer answered with CHANNEL_CLOSE; missing when the connection went away. */
-  reason?: number | '';
 }
 
 const asSsh2Error = (error: unknown): Ssh2Error => withPrintableText(asError(error));
@@ -80,14 +90,13 @@ interface EndpointContext {
   readonly openChannels: number;
 }
 
-/** Translates why ssh2 could not open a channel. */
-export function openFailure(error: unknown, context: EndpointContext): TunnelError {
-  const cause = asSsh2Error(error);
-  const description = printable(cause.message.replace('(SSH) Channel open failure:', ''));
-  const endpoint = formatEndpoint(context.host, context.port);
+/** Translates why a node did not open a channel. */
+export function openFailure(refusal: OpenRefusal, context: EndpointContext): TunnelError {
+  const { reason, message: description } = refusal;
   const { node, host, port } = context;
-  const details = { node, host, port, cause };
-  switch (cause.reason) {
+  const endpoint = formatEndpoint(host, port);
+  const details = { node, host, port, cause: refusal };
+  switch (reason) {
     case 1:
       return new ChannelRefusedError(
         'ERR_TUNNEL_PROHIBITED',
@@ -113,20 +122,13 @@ export function openFailure(error: unknown, context: EndpointContext): TunnelErr
       );
     case 4:
       return outOfResources(context, description, details);
-    case '':
     case undefined:
     default:
-      return cause.reason === undefined
-        ? new TransportError(
-            'ERR_TUNNEL_LOST',
-            `the connection to ${context.node} was lost while ${endpoint} was being dialled`,
-            details,
-          )
-        : new ChannelRefusedError(
-            'ERR_TUNNEL_PROHIBITED',
-            `${context.node} refused a channel to ${endpoint}: ${description}`,
-            details,
-          );
+      return new ChannelRefusedError(
+        'ERR_TUNNEL_PROHIBITED',
+        `${context.node} refused a channel to ${endpoint}: ${description}`,
+        details,
+      );
   }
 }
 

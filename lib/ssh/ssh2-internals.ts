@@ -1,37 +1,57 @@
-import type { Client, ClientChannel } from 'ssh2';
+import type { Client } from 'ssh2';
 
 /*
  * The parts of ssh2 1.17 below its public API that this library relies on, all of them named here and guarded by
- * test/ssh/ssh2-internals.test.ts. A raw channel loses errors, write callbacks and its own end (mscdex/ssh2#1508, #1505, #1483), so
- * lib/ssh/channel.ts takes the place of the channel's stream machinery and keeps only its packet handling.
+ * test/ssh/ssh2-internals.test.ts. ssh2 does the transport and the login; the channels are ours (lib/ssh/channel-table.ts), because its
+ * own lose errors, write callbacks and their own end, and drop data (mscdex/ssh2#1508, #1505, #1483).
  */
 
-/** One direction of a channel (RFC 4254 §5). */
-interface ChannelHalf {
-  window: number;
-  state: 'open' | 'eof' | 'closing' | 'closed';
+/**
+ * Sends the messages of channels (RFC 4254 §5). ssh2 queues them while keys are exchanged. Not to be used when the connection is over:
+ * ssh2 has freed its cipher then.
+ */
+export interface ChannelMessages {
+  directTcpip(
+    channel: number,
+    windowBytes: number,
+    packetBytes: number,
+    ends: { srcIP: string; srcPort: number; dstIP: string; dstPort: number },
+  ): void;
+  channelData(recipient: number, data: Uint8Array): void;
+  channelWindowAdjust(recipient: number, bytes: number): void;
+  channelEOF(recipient: number): void;
+  channelClose(recipient: number): void;
+  /** Answers a request that we do not grant. */
+  channelFailure(recipient: number): void;
 }
 
-/** ssh2's Channel as lib/ssh/channel.ts uses it. */
-export interface RawChannel {
-  readonly incoming: ChannelHalf;
-  readonly outgoing: ChannelHalf & { readonly packetSize: number };
-  readonly stderr: { push(chunk: Buffer | null): boolean };
-  /** Called by ssh2 for each data packet, and with `null` for EOF (`incoming.state` is `eof`) and for CLOSE (`closed`). */
-  push(chunk: Buffer | null): boolean;
-  /** Lets the peer's window grow again after `push` has returned false. */
-  _read(): void;
-  /** Sends data as far as the peer's window allows; calls back when all of it is sent, or never when the channel is gone. */
-  _write(chunk: Uint8Array, encoding: 'buffer', callback: () => void): void;
-  /** Sends SSH_MSG_CHANNEL_EOF, once. */
-  eof(): void;
-  /** Sends SSH_MSG_CHANNEL_CLOSE, once. */
-  close(): void;
+/** The answer to a direct-tcpip that was granted (RFC 4254 §5.1). */
+export interface OpenConfirmation {
+  /** Our number for the channel. */
+  readonly recipient: number;
+  /** The peer's number for it. */
+  readonly sender: number;
+  /** Bytes that we may send. */
+  readonly window: number;
+  /** Largest packet of data that we may send. */
+  readonly packetSize: number;
 }
 
-interface Protocol {
+/** Receives the messages of channels; `recipient` is our number for the channel. */
+export interface ChannelHandlers {
+  CHANNEL_OPEN_CONFIRMATION(protocol: unknown, info: OpenConfirmation): void;
+  CHANNEL_OPEN_FAILURE(protocol: unknown, recipient: number, reason: number, description: string): void;
+  CHANNEL_WINDOW_ADJUST(protocol: unknown, recipient: number, bytes: number): void;
+  CHANNEL_DATA(protocol: unknown, recipient: number, data: Buffer): void;
+  CHANNEL_EXTENDED_DATA(protocol: unknown, recipient: number): void;
+  CHANNEL_EOF(protocol: unknown, recipient: number): void;
+  CHANNEL_CLOSE(protocol: unknown, recipient: number): void;
+  CHANNEL_REQUEST(protocol: unknown, recipient: number, type: string, wantsReply: boolean): void;
+}
+
+interface Protocol extends ChannelMessages {
   readonly _kexinit?: unknown;
-  readonly _handlers: {
+  readonly _handlers: Partial<ChannelHandlers> & {
     CHANNEL_OPEN: (protocol: Protocol, info: unknown) => void;
     GLOBAL_REQUEST: (protocol: Protocol, name: string, wantsReply: boolean, data: unknown) => void;
   };
@@ -44,16 +64,20 @@ interface ClientInternals {
   readonly _protocol?: Protocol;
 }
 
-/** The channel's inner side. */
-export const rawChannel = (channel: ClientChannel): RawChannel => channel as unknown as RawChannel;
+const protocolOf = (client: Client): Protocol | undefined => (client as unknown as ClientInternals)._protocol;
+
+function connectedProtocolOf(client: Client): Protocol {
+  const protocol = protocolOf(client);
+  if (protocol === undefined) throw new TypeError('ssh2 has no protocol where it is expected');
+  return protocol;
+}
 
 /** Software version of the peer's identification (RFC 4253 §4.2), such as `OpenSSH_9.2p1`. */
 export const remoteSoftware = (client: Client): string =>
   (client as unknown as ClientInternals)._remoteVer ?? '';
 
 /** Whether a key exchange is under way; ssh2 then queues without bound what is written to channels. */
-export const isExchangingKeys = (client: Client): boolean =>
-  (client as unknown as ClientInternals)._protocol?._kexinit !== undefined;
+export const isExchangingKeys = (client: Client): boolean => protocolOf(client)?._kexinit !== undefined;
 
 /** What the peer asks of us, apart from answers. */
 export interface PeerRequests {
@@ -68,12 +92,17 @@ export interface PeerRequests {
  * proofs that are not answered. To be called after `connect`.
  */
 export function answerRequests(client: Client, { onGlobalRequest, onChannelOpen }: PeerRequests): void {
-  const handlers = (client as unknown as ClientInternals)._protocol?._handlers;
-  if (handlers === undefined)
-    throw new TypeError('ssh2 has no handlers for requests where they are expected');
+  const { _handlers: handlers } = connectedProtocolOf(client);
   handlers.GLOBAL_REQUEST = (protocol, _name, wantsReply) => {
     onGlobalRequest();
     if (wantsReply) protocol.requestFailure();
   };
   handlers.CHANNEL_OPEN = onChannelOpen;
+}
+
+/** Takes the channels of a connection over from ssh2. To be called before it has any. */
+export function takeOverChannels(client: Client, handlers: ChannelHandlers): ChannelMessages {
+  const protocol = connectedProtocolOf(client);
+  Object.assign(protocol._handlers, handlers);
+  return protocol;
 }

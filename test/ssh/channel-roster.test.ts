@@ -1,27 +1,17 @@
 import { expect } from 'chai';
-import { ChannelRoster, type Place } from '../../lib/ssh/channel-roster.js';
-import type { Channel } from '../../lib/ssh/channel.js';
+import { ChannelRoster } from '../../lib/ssh/channel-roster.js';
 
 function create(maxLingering = 2) {
   let changes = 0;
   const freed: string[] = [];
   const roster = new ChannelRoster({ maxLingering, onChange: () => (changes += 1) });
   const enter = (name: string) => {
-    let place: Place | undefined;
-    const lost: string[] = [];
-    const channel = roster.enter(
-      () => void freed.push(name),
-      (given) => {
-        place = given;
-        return {
-          lost: () => {
-            lost.push(name);
-            given.closed(channel);
-          },
-        } as unknown as Channel;
-      },
-    );
-    return { ...place!, channel, lost };
+    const place = roster.enter(() => void freed.push(name));
+    return {
+      setIdle: (idle: boolean) => roster.setIdle(place, idle),
+      abandoned: () => roster.abandoned(place),
+      closed: () => roster.closed(place),
+    };
   };
   return { roster, freed, enter, changes: () => changes };
 }
@@ -33,9 +23,9 @@ describe('ChannelRoster', () => {
     expect(roster.open).to.equal(2);
     a.abandoned();
     expect(roster.open).to.equal(1);
-    b.closed(b.channel);
+    b.closed();
     expect(roster.open).to.equal(0);
-    a.closed(a.channel);
+    a.closed();
     expect(roster.open).to.equal(0);
   });
 
@@ -44,7 +34,7 @@ describe('ChannelRoster', () => {
     const a = enter('a');
     a.abandoned();
     expect(freed).to.deep.equal(['a']);
-    a.closed(a.channel);
+    a.closed();
     expect(freed).to.deep.equal(['a']);
   });
 
@@ -53,9 +43,9 @@ describe('ChannelRoster', () => {
     const [a, b, c] = [enter('a'), enter('b'), enter('c')];
     for (const place of [a, b, c]) place.abandoned();
     expect(freed).to.deep.equal(['a', 'b']);
-    c.closed(c.channel);
+    c.closed();
     expect(freed).to.deep.equal(['a', 'b', 'c']);
-    a.closed(a.channel);
+    a.closed();
     const d = enter('d');
     d.abandoned();
     expect(freed).to.deep.equal(['a', 'b', 'c', 'd']);
@@ -64,7 +54,7 @@ describe('ChannelRoster', () => {
   it('frees a place once when the node is done first', () => {
     const { freed, enter } = create();
     const a = enter('a');
-    a.closed(a.channel);
+    a.closed();
     expect(freed).to.deep.equal(['a']);
   });
 
@@ -79,17 +69,17 @@ describe('ChannelRoster', () => {
     const b = enter('b');
     b.abandoned();
     expect(freed).to.deep.equal(['given up', 'b']);
-    a.closed(a.channel);
+    a.closed();
     expect(freed).to.deep.equal(['given up', 'b', 'a']);
   });
 
   it('is quiet when nothing is open, opening, or would be missed', () => {
     const { roster, enter } = create();
     expect(roster.isQuiet).to.equal(true);
-    const opened = roster.beginOpening();
+    roster.beginOpening();
     expect(roster.isQuiet).to.equal(false);
     const a = enter('a');
-    opened();
+    roster.endOpening();
     expect(roster.isQuiet).to.equal(false);
     a.setIdle(true);
     expect(roster.isQuiet).to.equal(true);
@@ -107,7 +97,7 @@ describe('ChannelRoster', () => {
     expect(roster.isQuiet).to.equal(false);
     a.abandoned();
     a.setIdle(true);
-    a.closed(a.channel);
+    a.closed();
     a.setIdle(false);
     expect(roster.isQuiet).to.equal(false);
     b.setIdle(true);
@@ -117,7 +107,7 @@ describe('ChannelRoster', () => {
 
   it('tells of every change', () => {
     const { roster, enter, changes } = create();
-    const opened = roster.beginOpening();
+    roster.beginOpening();
     const a = enter('a');
     let seen = changes();
     const changed = () => {
@@ -125,25 +115,13 @@ describe('ChannelRoster', () => {
       seen = changes();
       return more;
     };
-    opened();
+    roster.endOpening();
     expect(changed()).to.equal(true);
     a.setIdle(true);
     expect(changed()).to.equal(true);
     a.abandoned();
     expect(changed()).to.equal(true);
-    a.closed(a.channel);
+    a.closed();
     expect(changed()).to.equal(true);
-  });
-
-  it('tells the channels that the node knows of, and no others, that the connection is gone', () => {
-    const { roster, freed, enter } = create(0);
-    const [a, b, c] = [enter('a'), enter('b'), enter('c')];
-    a.closed(a.channel);
-    b.abandoned();
-    roster.loseAll();
-    expect([...a.lost, ...b.lost, ...c.lost]).to.deep.equal(['b', 'c']);
-    expect(freed).to.have.members(['a', 'b', 'c']).and.to.have.length(3);
-    roster.loseAll();
-    expect(b.lost).to.have.length(1);
   });
 });

@@ -4,43 +4,29 @@ import { Readable, Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import sinon from 'sinon';
 import { ClosedError, EndpointError, TransportError, type TunnelError } from '../../lib/errors.js';
-import { Channel } from '../../lib/ssh/channel.js';
+import { WINDOW_BYTES } from '../../lib/ssh/channel.js';
 import { ChannelSocket } from '../../lib/ssh/channel-socket.js';
-import { WriteGate } from '../../lib/ssh/write-gate.js';
 import { read, readAll, rejection, turn, turns, uncaughtDuring } from '../support/dialer.js';
-import { FakeRawChannel } from '../support/fake-channel.js';
+import { FakePeer } from '../support/fake-peer.js';
 
 const lostError = new TransportError('ECONNRESET', 'the stream was cut');
 
 function open({ host = '10.0.0.1', allowHalfOpen = false } = {}) {
-  const raw = new FakeRawChannel();
-  const signals = { canWrite: true };
-  const idle: boolean[] = [];
-  const gate = new WriteGate({ canWrite: () => signals.canWrite, whenFlushed: (done) => done() });
+  const peer = new FakePeer();
   let connectionError: TunnelError | undefined;
-  let channel: Channel | undefined;
   const socket = new ChannelSocket({
     node: 'node-1',
     host,
     port: 10250,
     allowHalfOpen,
-    channel: (listener) => {
-      const owner = {
-        gate,
-        setIdle: (is: boolean) => void idle.push(is),
-        violated: () => undefined,
-        abandoned: () => undefined,
-        closed: () => undefined,
-      };
-      return (channel = new Channel(raw, owner, listener));
-    },
+    channel: (listener) => peer.open(listener),
     connectionError: () => connectionError,
   });
   const lose = (error: TunnelError = lostError) => {
     connectionError = error;
-    channel?.lost();
+    peer.channel.lost();
   };
-  return { raw, socket, signals, gate, idle, lose };
+  return { peer, socket, lose };
 }
 
 const codeOf = (error: NodeJS.ErrnoException): string => error.code ?? error.message;
@@ -95,46 +81,46 @@ describe('ChannelSocket', () => {
     });
 
     it('tells by unref and ref whether anybody would miss it', () => {
-      const { socket, idle } = open();
+      const { peer, socket } = open();
       socket.unref();
       socket.ref();
-      expect(idle).to.deep.equal([true, false]);
+      expect(peer.marks).to.deep.equal(['idle', 'busy']);
     });
 
     it('counts what arrives and what is written, also what still waits', () => {
-      const { raw, socket, signals } = open();
-      raw.deliver('12345');
+      const { peer, socket } = open();
+      peer.deliver('12345');
       expect(socket.bytesRead).to.equal(5);
       socket.write('123');
-      signals.canWrite = false;
+      peer.canWrite = false;
       socket.write('4567');
       expect(socket.bytesWritten).to.equal(7);
     });
 
     it('never counts more bytes as written than were written', () => {
-      const { raw, socket } = open();
-      raw.hold();
+      const { peer, socket } = open();
+      peer.hold();
       socket.write('a'.repeat(1000));
       // These go out together, though too large to be one packet.
       socket.write('b'.repeat(30_000));
       socket.write('c'.repeat(30_000));
       const counts = [socket.bytesWritten];
       for (let released = 0; released < 3; released += 1) {
-        raw.release();
+        peer.release();
         counts.push(socket.bytesWritten);
       }
       expect(counts).to.deep.equal([61_000, 61_000, 61_000, 61_000]);
     });
 
     it('knows the state in which each side is', async () => {
-      const { raw, socket } = open({ allowHalfOpen: true });
+      const { peer, socket } = open({ allowHalfOpen: true });
       socket.end();
       expect(socket.readyState).to.equal('readOnly');
       const other = open({ allowHalfOpen: true });
-      other.raw.peerEof();
+      other.peer.peerEof();
       await readAll(other.socket);
       expect(other.socket.readyState).to.equal('writeOnly');
-      raw.peerEof();
+      peer.peerEof();
       await readAll(socket);
       expect(socket.readyState).to.equal('closed');
     });
@@ -152,7 +138,7 @@ describe('ChannelSocket', () => {
     });
 
     it('emits timeout after a silence, leaves the stream as it is, and does so again after more traffic', () => {
-      const { raw, socket } = open();
+      const { peer, socket } = open();
       let timeouts = 0;
       socket.on('timeout', () => (timeouts += 1));
       socket.setTimeout(1000);
@@ -161,17 +147,17 @@ describe('ChannelSocket', () => {
       expect([timeouts, socket.destroyed]).to.deep.equal([1, false]);
       clock.tick(10_000);
       expect(timeouts).to.equal(1);
-      raw.deliver('x');
+      peer.deliver('x');
       clock.tick(1000);
       expect(timeouts).to.equal(2);
     });
 
     it('counts from the last byte in either direction', () => {
-      const { raw, socket } = open();
+      const { peer, socket } = open();
       let timeouts = 0;
       socket.setTimeout(1000, () => (timeouts += 1));
       clock.tick(900);
-      raw.deliver('x');
+      peer.deliver('x');
       clock.tick(900);
       socket.write('x');
       clock.tick(999);
@@ -181,12 +167,12 @@ describe('ChannelSocket', () => {
     });
 
     it('calls a callback once, and takes it back with 0', () => {
-      const { raw, socket } = open();
+      const { peer, socket } = open();
       let calls = 0;
       const callback = () => (calls += 1);
       socket.setTimeout(1000, callback);
       clock.tick(1000);
-      raw.deliver('x');
+      peer.deliver('x');
       clock.tick(1000);
       expect(calls).to.equal(1);
       socket.setTimeout(1000, callback);
@@ -209,65 +195,65 @@ describe('ChannelSocket', () => {
 
   describe('half-close', () => {
     it('sends EOF with end(), and still reads', async () => {
-      const { raw, socket } = open();
+      const { peer, socket } = open();
       const events = observe(socket);
       socket.end('last');
       await once(socket, 'finish');
-      expect(raw.sent).to.deep.equal(['last', 'EOF']);
-      raw.deliver('answer');
-      raw.peerEof();
+      expect(peer.sent).to.deep.equal(['last', 'EOF']);
+      peer.deliver('answer');
+      peer.peerEof();
       expect((await readAll(socket)).toString()).to.equal('answer');
       await turns(2);
       expect(events).to.deep.equal(['finish', 'end', 'close']);
-      expect(raw.sent).to.deep.equal(['last', 'EOF', 'CLOSE']);
+      expect(peer.sent).to.deep.equal(['last', 'EOF', 'CLOSE']);
     });
 
     it('ends our side when the endpoint has ended its own, unless told otherwise', async () => {
-      const { raw, socket } = open();
+      const { peer, socket } = open();
       const events = observe(socket);
-      raw.peerEof();
+      peer.peerEof();
       socket.resume();
       await closed(socket);
       expect(events).to.deep.equal(['end', 'finish', 'close']);
-      expect(raw.sent).to.deep.equal(['EOF', 'CLOSE']);
+      expect(peer.sent).to.deep.equal(['EOF', 'CLOSE']);
     });
 
     it('leaves our side open with allowHalfOpen', async () => {
-      const { raw, socket } = open({ allowHalfOpen: true });
-      raw.peerEof();
+      const { peer, socket } = open({ allowHalfOpen: true });
+      peer.peerEof();
       await readAll(socket);
       await turns(2);
       expect(socket.writable).to.equal(true);
       socket.end('after the end');
       await closed(socket);
-      expect(raw.sent).to.deep.equal(['after the end', 'EOF', 'CLOSE']);
+      expect(peer.sent).to.deep.equal(['after the end', 'EOF', 'CLOSE']);
     });
 
     it('flushes before it ends', async () => {
-      const { raw, socket, signals, gate } = open();
-      signals.canWrite = false;
+      const { peer, socket } = open();
+      peer.canWrite = false;
       socket.write('a');
       socket.end('b');
       await turn();
-      expect(raw.sent).to.deep.equal([]);
-      signals.canWrite = true;
-      gate.open();
+      expect(peer.sent).to.deep.equal([]);
+      peer.canWrite = true;
+      peer.gate.open();
       await once(socket, 'finish');
-      expect(raw.sent.join('')).to.equal('abEOF');
+      expect(peer.sent.join('')).to.equal('abEOF');
     });
 
     it('destroySoon flushes, ends and closes', async () => {
-      const { raw, socket, signals, gate } = open();
+      const { peer, socket } = open();
       const events = observe(socket);
-      signals.canWrite = false;
+      peer.canWrite = false;
       socket.write('a');
       socket.destroySoon();
       await turn();
       expect(socket.destroyed).to.equal(false);
-      signals.canWrite = true;
-      gate.open();
+      peer.canWrite = true;
+      peer.gate.open();
       await closed(socket);
-      expect(raw.sent).to.deep.equal(['a', 'EOF', 'CLOSE']);
+      expect(peer.sent).to.deep.equal(['a', 'EOF', 'CLOSE']);
       expect(events).to.deep.equal(['finish', 'close']);
       const ended = open();
       ended.socket.end();
@@ -279,53 +265,52 @@ describe('ChannelSocket', () => {
 
   describe('back-pressure', () => {
     it('stops the peer when nobody reads, and lets it go on when somebody does', async () => {
-      const { raw, socket } = open();
-      expect(raw.deliver(Buffer.alloc(32 * 1024))).to.equal(true);
-      expect(raw.deliver(Buffer.alloc(32 * 1024))).to.equal(false);
-      const before = raw.resumed;
-      await read(socket, 64 * 1024);
+      const { peer, socket } = open();
+      for (let bytes = 0; bytes < WINDOW_BYTES; bytes += 32 * 1024) peer.deliver(Buffer.alloc(32 * 1024));
+      expect(peer.roomBytes).to.equal(0);
+      await read(socket, WINDOW_BYTES);
       await turn();
-      expect(raw.resumed).to.be.above(before);
+      expect(peer.roomBytes).to.equal(WINDOW_BYTES);
     });
 
     it('asks writers to wait above 64 KiB, and emits drain', async () => {
-      const { raw, socket } = open();
-      raw.hold();
+      const { peer, socket } = open();
+      peer.hold();
       expect(socket.write(Buffer.alloc(64 * 1024 - 1))).to.equal(true);
       expect(socket.write(Buffer.alloc(1))).to.equal(false);
       const drained = once(socket, 'drain');
-      raw.release();
+      peer.release();
       await turn();
-      raw.release();
+      peer.release();
       await drained;
       expect(socket.writableLength).to.equal(0);
     });
 
     it('sends small writes that came together as one packet, and keeps the order of large ones', async () => {
-      const { raw, socket } = open();
-      raw.hold();
+      const { peer, socket } = open();
+      peer.hold();
       socket.write('1');
       for (let number = 2; number < 10; number += 1) socket.write(String(number));
-      raw.release();
+      peer.release();
       await turn();
-      expect(raw.sent).to.deep.equal(['1', '23456789']);
+      expect(peer.sent).to.deep.equal(['1', '23456789']);
       socket.write('a'.repeat(20_000));
       socket.write('b'.repeat(20_000));
-      raw.release();
+      peer.release();
       for (let left = 3; left > 0; left -= 1) {
         await turn();
-        raw.release();
+        peer.release();
       }
-      expect(raw.sent.slice(2).map((sent) => `${sent[0] ?? ''}${sent.length}`)).to.deep.equal([
+      expect(peer.sent.slice(2).map((sent) => `${sent[0] ?? ''}${sent.length}`)).to.deep.equal([
         'a20000',
         'b20000',
       ]);
     });
 
     it('keeps no packet buffer alive for a small chunk of it', () => {
-      const { raw, socket } = open();
+      const { peer, socket } = open();
       const packet = Buffer.alloc(64 * 1024, 'x');
-      raw.push(packet.subarray(0, 64));
+      peer.deliver(packet.subarray(0, 64));
       const kept = socket.read() as Buffer;
       expect(kept.toString()).to.equal('x'.repeat(64));
       expect(kept.buffer).to.not.equal(packet.buffer);
@@ -334,23 +319,22 @@ describe('ChannelSocket', () => {
 
     describe('holds small chunks that come while the reader is behind', () => {
       /** Small chunks as they come from ssh2, each a view on a large buffer; and all of their bytes. */
-      function deliver(raw: FakeRawChannel, count: number): string {
+      function deliver(peer: FakePeer, count: number): string {
         let all = '';
         for (let number = 0; number < count; number += 1) {
           const text = `chunk ${number};`;
           const packet = Buffer.alloc(4096);
           packet.write(text);
-          raw.incoming.window -= text.length;
-          raw.push(packet.subarray(0, text.length));
+          peer.deliver(packet.subarray(0, text.length));
           all += text;
         }
         return all;
       }
 
       it('in few buffers, and gives them in order', async () => {
-        const { raw, socket } = open();
-        const sent = deliver(raw, 1000);
-        raw.peerEof();
+        const { peer, socket } = open();
+        const sent = deliver(peer, 1000);
+        peer.peerEof();
         let pieces = 0;
         socket.on('data', () => (pieces += 1));
         expect((await readAll(socket)).toString()).to.equal(sent);
@@ -358,33 +342,33 @@ describe('ChannelSocket', () => {
       });
 
       it('until the turn is over, and then gives them though nothing more comes', async () => {
-        const { raw, socket } = open();
-        const sent = deliver(raw, 10);
+        const { peer, socket } = open();
+        const sent = deliver(peer, 10);
         await turns(2);
         expect((socket.read() as Buffer).toString()).to.equal(sent);
       });
 
       it('until it reads again, when it was so far behind that the peer was stopped', async () => {
-        const { raw, socket } = open();
+        const { peer, socket } = open();
         const large = 'x'.repeat(64 * 1024);
-        expect(raw.push(Buffer.from(large))).to.equal(false);
-        const sent = deliver(raw, 10);
+        peer.deliver(large);
+        const sent = deliver(peer, 10);
         await turns(2);
         expect((await read(socket, large.length + sent.length)).toString()).to.equal(large + sent);
       });
 
       it('before a large one that follows', async () => {
-        const { raw, socket } = open();
-        const sent = deliver(raw, 10);
+        const { peer, socket } = open();
+        const sent = deliver(peer, 10);
         const large = 'x'.repeat(32 * 1024);
-        raw.deliver(large);
+        peer.deliver(large);
         expect((await read(socket, large.length + sent.length)).toString()).to.equal(sent + large);
       });
 
       it('and leaves nothing of them when it is destroyed', async () => {
-        const { raw, socket } = open();
+        const { peer, socket } = open();
         socket.on('data', () => expect.fail('it was destroyed')).pause();
-        deliver(raw, 10);
+        deliver(peer, 10);
         socket.destroy();
         await turns(3);
         expect(socket.readableLength).to.be.below(20);
@@ -392,18 +376,18 @@ describe('ChannelSocket', () => {
     });
 
     it('does not copy a chunk that fills its buffer', () => {
-      const { raw, socket } = open();
+      const { peer, socket } = open();
       const packet = Buffer.alloc(64 * 1024);
-      raw.push(packet.subarray(0, 32 * 1024));
+      peer.deliver(packet.subarray(0, 32 * 1024));
       expect((socket.read() as Buffer).buffer).to.equal(packet.buffer);
     });
   });
 
   describe('never lies', () => {
     it('errors when its connection is lost', async () => {
-      const { raw, socket, lose } = open();
+      const { peer, socket, lose } = open();
       const events = observe(socket);
-      raw.deliver('some');
+      peer.deliver('some');
       lose();
       await closed(socket);
       expect(events).to.deep.equal(['ECONNRESET', 'close']);
@@ -411,26 +395,26 @@ describe('ChannelSocket', () => {
     });
 
     it('errors when the channel is closed without EOF', async () => {
-      const { raw, socket } = open();
-      raw.peerClose();
+      const { peer, socket } = open();
+      peer.peerClose();
       const [error] = (await once(socket, 'error')) as [EndpointError];
       expect(error).to.be.an.instanceOf(EndpointError);
       expect(error).to.include({ code: 'ECONNRESET', node: 'node-1', host: '10.0.0.1', port: 10250 });
     });
 
     it('rejects the pipeline of a cut download', async () => {
-      const { raw, socket, lose } = open();
+      const { peer, socket, lose } = open();
       const sink = new Writable({ write: (_chunk, _encoding, callback) => callback() });
       const piped = rejection(pipeline(socket, sink));
-      raw.deliver('half of it');
+      peer.deliver('half of it');
       await turn();
       lose();
       expect(await piped).to.equal(lostError);
     });
 
     it('rejects the pipeline of a cut upload', async () => {
-      const { socket, lose, signals } = open();
-      signals.canWrite = false;
+      const { peer, socket, lose } = open();
+      peer.canWrite = false;
       const piped = rejection(pipeline(Readable.from([Buffer.alloc(1024), Buffer.alloc(1024)]), socket));
       await turn();
       lose();
@@ -438,10 +422,10 @@ describe('ChannelSocket', () => {
     });
 
     it('still ends cleanly, with all data, when EOF had arrived before the loss', async () => {
-      const { raw, socket, lose } = open();
+      const { peer, socket, lose } = open();
       const events = observe(socket);
-      raw.deliver('all of it');
-      raw.peerEof();
+      peer.deliver('all of it');
+      peer.peerEof();
       lose();
       expect((await readAll(socket)).toString()).to.equal('all of it');
       await turns(2);
@@ -449,11 +433,11 @@ describe('ChannelSocket', () => {
     });
 
     it('errors in spite of EOF when something written is lost', async () => {
-      const { raw, socket, lose, signals } = open();
-      signals.canWrite = false;
+      const { peer, socket, lose } = open();
+      peer.canWrite = false;
       const { outcomes, write } = writes(socket);
       write('a');
-      raw.peerEof();
+      peer.peerEof();
       lose();
       await once(socket, 'error');
       await turn();
@@ -461,17 +445,17 @@ describe('ChannelSocket', () => {
     });
 
     it('errors in spite of EOF when the caller might still write', async () => {
-      const { raw, socket, lose } = open({ allowHalfOpen: true });
-      raw.peerEof();
+      const { peer, socket, lose } = open({ allowHalfOpen: true });
+      peer.peerEof();
       lose();
       expect(((await once(socket, 'error')) as [unknown])[0]).to.equal(lostError);
     });
 
     it('ends cleanly after EOF when the caller had ended, too', async () => {
-      const { raw, socket, lose } = open({ allowHalfOpen: true });
+      const { peer, socket, lose } = open({ allowHalfOpen: true });
       const events = observe(socket);
       socket.end();
-      raw.peerEof();
+      peer.peerEof();
       lose();
       socket.resume();
       await closed(socket);
@@ -489,31 +473,31 @@ describe('ChannelSocket', () => {
     });
 
     it('fails every write that had not left, parked or in flight, and calls each callback once', async () => {
-      const { socket, lose, signals, gate } = open();
+      const { peer, socket, lose } = open();
       observe(socket);
       const { outcomes, write } = writes(socket);
       write('sent');
       await turn();
-      signals.canWrite = false;
+      peer.canWrite = false;
       for (const text of ['a', 'b', 'c']) write(text);
       socket.cork();
       write('corked');
       lose();
-      signals.canWrite = true;
-      gate.open();
+      peer.canWrite = true;
+      peer.gate.open();
       await turns(3);
       const failed = ['a', 'b', 'c', 'corked'].map((text) => `${text} ECONNRESET`);
       expect(outcomes).to.deep.equal(['sent done', ...failed]);
     });
 
     it("fails a write that waits for the peer's window, and does not call back again when that opens", async () => {
-      const { raw, socket, lose } = open();
+      const { peer, socket, lose } = open();
       observe(socket);
       const { outcomes, write } = writes(socket);
-      raw.hold();
+      peer.hold();
       write('a');
       lose();
-      raw.release();
+      peer.release();
       await turns(2);
       expect(outcomes).to.deep.equal(['a ECONNRESET']);
     });
@@ -529,11 +513,11 @@ describe('ChannelSocket', () => {
     });
 
     it('fails what is written after the peer has closed both ways', async () => {
-      const { raw, socket } = open({ allowHalfOpen: true });
+      const { peer, socket } = open({ allowHalfOpen: true });
       const events = observe(socket);
-      raw.peerEof();
+      peer.peerEof();
       await readAll(socket);
-      raw.peerClose();
+      peer.peerClose();
       await turn();
       expect(events).to.deep.equal(['end']);
       const { outcomes, write } = writes(socket);
@@ -544,23 +528,23 @@ describe('ChannelSocket', () => {
     });
 
     it('fails an upload that the peer closes in the midst', async () => {
-      const { raw, socket } = open();
+      const { peer, socket } = open();
       const events = observe(socket);
       const { outcomes, write } = writes(socket);
-      raw.hold();
+      peer.hold();
       write('a');
       write('b');
-      raw.peerEof();
-      raw.peerClose();
+      peer.peerEof();
+      peer.peerClose();
       await turns(3);
       expect(outcomes).to.deep.equal(['a ECONNRESET', 'b ECONNRESET']);
       expect(events).to.deep.equal(['ECONNRESET', 'close']);
     });
 
     it('says that a write failed when the caller destroys, with no error of its own', async () => {
-      const { socket, signals } = open();
+      const { peer, socket } = open();
       const events = observe(socket);
-      signals.canWrite = false;
+      peer.canWrite = false;
       const { outcomes, write } = writes(socket);
       write('a');
       write('b');
@@ -571,8 +555,8 @@ describe('ChannelSocket', () => {
     });
 
     it("destroys with the caller's error, which its writes get, too", async () => {
-      const { socket, signals } = open();
-      signals.canWrite = false;
+      const { peer, socket } = open();
+      peer.canWrite = false;
       const mine = new Error('mine');
       const told = new Promise((resolve) => socket.write('a', resolve));
       socket.destroy(mine);
@@ -606,15 +590,15 @@ describe('ChannelSocket', () => {
     };
 
     it("in 'data' reach the process, and not ssh2", async () => {
-      const { raw, socket } = open();
+      const { peer, socket } = open();
       const seen: string[] = [];
       socket.once('data', boomOnce);
       socket.on('data', (chunk: Buffer) => void seen.push(chunk.toString()));
       await turn();
       const uncaught = await uncaughtDuring(async () => {
-        expect(() => raw.deliver('a')).to.not.throw();
+        expect(() => peer.deliver('a')).to.not.throw();
         await turn();
-        raw.deliver('b');
+        peer.deliver('b');
       });
       expect(uncaught).to.deep.equal([boom]);
       expect(seen).to.include('b');
@@ -622,45 +606,45 @@ describe('ChannelSocket', () => {
     });
 
     it("in 'readable' and 'end' reach the process, and not ssh2", async () => {
-      const { raw, socket } = open();
+      const { peer, socket } = open();
       socket.once('end', boomOnce);
       socket.on('readable', () => {
         if (socket.read() !== null) throw boom;
       });
       const uncaught = await uncaughtDuring(async () => {
-        expect(() => raw.deliver('a')).to.not.throw();
+        expect(() => peer.deliver('a')).to.not.throw();
         await turn();
-        expect(() => raw.peerEof()).to.not.throw();
+        expect(() => peer.peerEof()).to.not.throw();
         await turn();
       });
       expect(uncaught).to.deep.equal([boom, boom]);
     });
 
     it("in 'readable' at the end reach the process, and not ssh2", async () => {
-      const { raw, socket } = open();
+      const { peer, socket } = open();
       socket.on('readable', boomOnce);
       await turn();
       const uncaught = await uncaughtDuring(async () => {
-        expect(() => raw.peerEof()).to.not.throw();
+        expect(() => peer.peerEof()).to.not.throw();
         await turn();
       });
       expect(uncaught).to.deep.equal([boom]);
     });
 
     it("in a write's callback and in 'drain' reach the process, and not ssh2", async () => {
-      const { raw, socket } = open();
-      raw.hold();
+      const { peer, socket } = open();
+      peer.hold();
       socket.once('drain', boomOnce);
       socket.write(Buffer.alloc(64 * 1024), boomOnce);
       await turn();
       const uncaught = await uncaughtDuring(async () => {
-        expect(() => raw.release()).to.not.throw();
+        expect(() => peer.release()).to.not.throw();
         await turns(2);
       });
       expect(uncaught).to.include(boom);
       const { outcomes, write } = writes(socket);
       write('a');
-      raw.release();
+      peer.release();
       await turn();
       expect(outcomes).to.deep.equal(['a done']);
     });
@@ -677,19 +661,19 @@ describe('ChannelSocket', () => {
   });
 
   it("can be destroyed in its own 'data'", async () => {
-    const { raw, socket } = open();
+    const { peer, socket } = open();
     const seen: string[] = [];
     socket.on('data', (chunk: Buffer) => {
       seen.push(chunk.toString());
       socket.destroy();
     });
     await turn();
-    raw.deliver('a');
-    raw.deliver('b');
-    raw.peerEof();
-    raw.peerClose();
+    peer.deliver('a');
+    peer.deliver('b');
+    peer.peerEof();
+    peer.peerClose();
     await turns(2);
     expect(seen).to.deep.equal(['a']);
-    expect(raw.sent).to.deep.equal(['CLOSE']);
+    expect(peer.sent).to.deep.equal(['CLOSE']);
   });
 });

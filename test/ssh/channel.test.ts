@@ -1,244 +1,273 @@
 import { expect } from 'chai';
-import { Channel } from '../../lib/ssh/channel.js';
-import { WriteGate } from '../../lib/ssh/write-gate.js';
-import { FakeRawChannel, noteEvents, WINDOW_BYTES } from '../support/fake-channel.js';
+import { WINDOW_BYTES, type ChannelPeer } from '../../lib/ssh/channel.js';
+import { FakePeer, noteEvents } from '../support/fake-peer.js';
 
-function open() {
-  const raw = new FakeRawChannel();
-  const signals = { canWrite: true, whenFlushed: (done: () => void): unknown => (done(), undefined) };
-  const gate = new WriteGate({
-    canWrite: () => signals.canWrite,
-    whenFlushed: (done) => void signals.whenFlushed(done),
-  });
+function open(options: Partial<ChannelPeer> = {}) {
+  const peer = new FakePeer(options);
   const answer = { wantsMore: true };
   const { events, listener } = noteEvents(answer);
-  const owner = {
-    gate,
-    setIdle: (idle: boolean) => void events.push(idle ? 'idle' : 'busy'),
-    violated: (problem: string) => void events.push(`violated: ${problem}`),
-    abandoned: () => void events.push('abandoned'),
-    closed: () => void events.push('over'),
-  };
-  const channel = new Channel(raw, owner, listener);
-  return { raw, signals, gate, answer, events, channel };
+  const channel = peer.open(listener);
+  return { peer, answer, events, channel };
 }
+
+const PACKET_BYTES = 32 * 1024;
 
 describe('Channel', () => {
   describe('what arrives', () => {
-    it('goes to the listener, whose answer goes back to ssh2', () => {
-      const { raw, events, answer } = open();
-      expect(raw.deliver('a')).to.equal(true);
-      answer.wantsMore = false;
-      expect(raw.deliver('b')).to.equal(false);
+    it('goes to the listener', () => {
+      const { peer, events } = open();
+      peer.deliver('a');
+      peer.deliver('b');
       expect(events).to.deep.equal(['data a', 'data b']);
     });
 
-    it('lets the window grow again when the listener has room', () => {
-      const { raw, channel } = open();
-      channel.resume();
-      expect(raw.resumed).to.equal(1);
-    });
-
     it('ends once, at EOF, and nothing is let in after it', () => {
-      const { raw, events, channel } = open();
-      raw.deliver('a');
-      raw.peerEof();
-      raw.deliver('late');
+      const { peer, events, channel } = open();
+      peer.deliver('a');
+      peer.peerEof();
+      peer.peerEof();
+      peer.deliver('late');
       channel.resume();
       expect(events).to.deep.equal(['data a', 'end']);
-      expect(raw.resumed).to.equal(0);
+      expect(peer.roomBytes).to.equal(0);
     });
 
-    it('is closed once, with EOF or without', () => {
-      const { raw, events, channel } = open();
-      raw.peerClose();
+    it('is closed once, with EOF or without, and CLOSE is answered with CLOSE', () => {
+      const { peer, events, channel } = open();
+      peer.peerClose();
       channel.lost();
-      expect(events).to.deep.equal(['over', 'closed']);
+      expect(events).to.deep.equal(['closed']);
+      expect(peer.sent).to.deep.equal(['CLOSE']);
       const other = open();
-      other.raw.peerEof();
-      other.raw.peerClose();
-      expect(other.events).to.deep.equal(['end', 'over', 'closed']);
+      other.peer.peerEof();
+      other.peer.peerClose();
+      expect(other.events).to.deep.equal(['end', 'closed']);
+      expect(other.peer.marks).to.deep.equal(['over']);
     });
 
-    it('takes extended data, of which direct-tcpip has none, for a violation of the protocol', () => {
-      const { raw, events } = open();
-      expect(raw.stderr.push(null)).to.equal(true);
-      expect(events).to.deep.equal([]);
-      raw.stderr.push(Buffer.from('x'));
-      expect(events).to.deep.equal(['violated: sent extended data on a forwarded channel']);
+    it('that asks for an answer is not granted, until we have closed', () => {
+      const { peer, channel } = open();
+      channel.receivedRequest();
+      channel.close();
+      channel.receivedRequest();
+      expect(peer.sent).to.deep.equal(['REFUSED', 'CLOSE']);
     });
   });
 
-  describe('a peer that ignores the window', () => {
-    it('violates the protocol with the first packet that goes beyond it', () => {
-      const { raw, events } = open();
-      raw.incoming.window = 10;
-      raw.deliver('x'.repeat(11));
-      expect(events).to.deep.equal(['violated: sent more data than the window of a channel allows']);
+  describe("the peer's room", () => {
+    it('grows to a whole window again when half of it is used up', () => {
+      const { peer } = open();
+      for (let bytes = PACKET_BYTES; bytes < WINDOW_BYTES / 2; bytes += PACKET_BYTES)
+        peer.deliver(Buffer.alloc(PACKET_BYTES));
+      expect(peer.roomBytes).to.equal(0);
+      peer.deliver(Buffer.alloc(PACKET_BYTES));
+      expect(peer.roomBytes).to.equal(WINDOW_BYTES / 2);
     });
 
-    it('violates the protocol when it has used up the window exactly and goes on', () => {
-      const { raw, events, answer } = open();
+    it('does not grow while the listener wants no more, and does when it asks', () => {
+      const { peer, answer, channel } = open();
       answer.wantsMore = false;
-      for (let sent = 0; sent < WINDOW_BYTES; sent += 32 * 1024) raw.deliver(Buffer.alloc(32 * 1024));
-      expect(events.filter((event) => event.startsWith('violated'))).to.deep.equal([]);
-      raw.deliver('x');
-      expect(events.filter((event) => event.startsWith('violated'))).to.have.length(1);
+      for (let bytes = 0; bytes < WINDOW_BYTES; bytes += PACKET_BYTES)
+        peer.deliver(Buffer.alloc(PACKET_BYTES));
+      expect(peer.roomBytes).to.equal(0);
+      channel.resume();
+      channel.resume();
+      expect(peer.roomBytes).to.equal(WINDOW_BYTES);
+      expect(peer.violations).to.deep.equal([]);
+    });
+
+    it('is all that it may use: the first byte beyond it violates the protocol', () => {
+      const { peer, events, answer } = open();
+      answer.wantsMore = false;
+      peer.deliver(Buffer.alloc(WINDOW_BYTES));
+      expect(peer.violations).to.deep.equal([]);
+      events.length = 0;
+      peer.deliver('x');
+      expect(peer.violations).to.deep.equal(['sent more data than the window of a channel allows']);
+      expect(events).to.deep.equal([]);
+    });
+
+    it('never grows after our CLOSE, however much arrives', () => {
+      const { peer, channel } = open();
+      channel.close();
+      for (let packets = 0; packets < 100; packets += 1) peer.deliver(Buffer.alloc(PACKET_BYTES));
+      channel.resume();
+      expect(peer.roomBytes).to.equal(0);
+      expect(peer.violations).to.deep.equal([]);
     });
   });
 
   describe('what is written', () => {
     it('goes out at once while the connection takes it', () => {
-      const { raw, channel } = open();
+      const { peer, channel } = open();
       let done = 0;
       channel.write(Buffer.from('a'), () => (done += 1));
-      expect(raw.sent).to.deep.equal(['a']);
-      expect(done).to.equal(1);
+      channel.write(Buffer.alloc(0), () => (done += 1));
+      expect(peer.sent).to.deep.equal(['a']);
+      expect(done).to.equal(2);
     });
 
     it('waits for its turn while the connection is full', () => {
-      const { raw, signals, gate, channel } = open();
-      signals.canWrite = false;
+      const { peer, channel } = open();
+      peer.canWrite = false;
       let done = 0;
       channel.write(Buffer.from('a'), () => (done += 1));
-      gate.open();
-      expect(raw.sent).to.deep.equal([]);
-      signals.canWrite = true;
-      gate.open();
-      expect(raw.sent).to.deep.equal(['a']);
+      peer.gate.open();
+      expect(peer.sent).to.deep.equal([]);
+      peer.canWrite = true;
+      peer.gate.open();
+      expect(peer.sent).to.deep.equal(['a']);
       expect(done).to.equal(1);
     });
 
+    it('goes out in packets of the size that the peer takes', () => {
+      const { peer, channel } = open({ packetBytes: 4 });
+      channel.write(Buffer.from('abcdefghij'), () => undefined);
+      expect(peer.sent).to.deep.equal(['abcd', 'efgh', 'ij']);
+    });
+
     it('takes a turn for every 64 KiB, between which its siblings come', () => {
-      const { raw, signals, gate, channel } = open();
+      const { peer, channel } = open();
       const chunk = Buffer.alloc(150 * 1024, 'x');
       let done = 0;
-      signals.canWrite = false;
+      peer.canWrite = false;
       channel.write(chunk, () => (done += 1));
-      gate.pass(() => void raw.sent.push('sibling'));
-      signals.canWrite = true;
-      gate.open();
-      const sizes = raw.sent.map((sent) => (sent === 'sibling' ? sent : sent.length));
+      peer.gate.pass(() => void peer.sent.push('sibling'));
+      peer.canWrite = true;
+      peer.gate.open();
+      const sizes = peer.sent.map((sent) => (sent === 'sibling' ? sent : sent.length));
       expect(sizes).to.deep.equal([65536, 'sibling', 65536, 150 * 1024 - 131072]);
       expect(done).to.equal(1);
     });
 
-    it("waits for the peer's window between its turns", () => {
-      const { raw, channel } = open();
-      raw.hold();
+    it("uses up the peer's room and no more, and goes on with every bit of room that it makes", () => {
+      const { peer, channel } = open({ windowBytes: 3, packetBytes: 2 });
       let done = 0;
-      channel.write(Buffer.alloc(65 * 1024), () => (done += 1));
-      expect(raw.sent).to.have.length(1);
-      raw.release();
-      expect(raw.sent).to.have.length(2);
+      channel.write(Buffer.from('abcdefg'), () => (done += 1));
+      expect(peer.sent).to.deep.equal(['ab', 'c']);
+      channel.receivedRoom(0);
+      channel.receivedRoom(1);
+      expect(peer.sent).to.deep.equal(['ab', 'c', 'd']);
       expect(done).to.equal(0);
-      raw.release();
+      channel.receivedRoom(100);
+      expect(peer.sent).to.deep.equal(['ab', 'c', 'd', 'ef', 'g']);
+      expect(done).to.equal(1);
+      channel.write(Buffer.alloc(98), () => (done += 1));
       expect(done).to.equal(1);
     });
 
+    it('waits for room only once, however often the peer makes some while it waits for its turn', () => {
+      const { peer, channel } = open({ windowBytes: 1 });
+      channel.write(Buffer.from('abc'), () => undefined);
+      peer.canWrite = false;
+      channel.receivedRoom(1);
+      channel.receivedRoom(1);
+      peer.canWrite = true;
+      peer.gate.open();
+      expect(peer.sent).to.deep.equal(['a', 'bc']);
+    });
+
+    it('finds a peer out whose room overflows', () => {
+      const { peer, channel } = open({ windowBytes: 2 ** 32 - 1 });
+      channel.receivedRoom(1);
+      expect(peer.violations).to.deep.equal(['made a window larger than there can be']);
+    });
+
     it('of exactly one turn takes one', () => {
-      const { raw, channel } = open();
+      const { peer, channel } = open();
       channel.write(Buffer.alloc(64 * 1024), () => undefined);
-      expect(raw.sent).to.have.length(1);
+      expect(peer.sent).to.have.length(1);
     });
 
     it('ends with EOF, in its turn', () => {
-      const { raw, signals, gate, channel } = open();
-      signals.canWrite = false;
+      const { peer, channel } = open();
+      peer.canWrite = false;
       let done = 0;
       channel.end(() => (done += 1));
-      expect(raw.sent).to.deep.equal([]);
-      signals.canWrite = true;
-      gate.open();
-      expect(raw.sent).to.deep.equal(['EOF']);
+      expect(peer.sent).to.deep.equal([]);
+      peer.canWrite = true;
+      peer.gate.open();
+      expect(peer.sent).to.deep.equal(['EOF']);
       expect(done).to.equal(1);
     });
 
     it('is reported as done, and as ended, only when it has left the process', () => {
-      const { signals, channel } = open();
-      const unflushed: (() => void)[] = [];
-      signals.whenFlushed = (flushed) => unflushed.push(flushed);
+      const { peer, channel } = open();
+      peer.hold();
       const done: string[] = [];
       channel.write(Buffer.alloc(100 * 1024), () => done.push('write'));
-      expect([done, unflushed.length]).to.deep.equal([[], 1]);
-      unflushed.pop()?.();
+      expect(done).to.deep.equal([]);
+      peer.release();
       expect(done).to.deep.equal(['write']);
       channel.end(() => done.push('end'));
       expect(done).to.deep.equal(['write']);
-      unflushed.pop()?.();
+      peer.release();
       expect(done).to.deep.equal(['write', 'end']);
     });
 
     for (const [how, act] of [
       ['we close', ({ channel }: ReturnType<typeof open>) => channel.close()],
-      ['the peer closes', ({ raw }: ReturnType<typeof open>) => raw.peerClose()],
+      ['the peer closes', ({ peer }: ReturnType<typeof open>) => peer.peerClose()],
       ['the connection is lost', ({ channel }: ReturnType<typeof open>) => channel.lost()],
     ] as const) {
       it(`gives up its turn when ${how}`, () => {
         const opened = open();
-        const { raw, signals, gate, channel } = opened;
-        signals.canWrite = false;
+        const { peer, channel } = opened;
+        peer.canWrite = false;
         channel.write(Buffer.from('a'), () => expect.fail('it was not written'));
         act(opened);
-        signals.canWrite = true;
-        gate.open();
-        expect(raw.sent).to.not.include('a');
+        peer.canWrite = true;
+        peer.gate.open();
+        expect(peer.sent).to.not.include('a');
+      });
+
+      it(`waits for no room any more when ${how}`, () => {
+        const opened = open({ windowBytes: 1 });
+        opened.channel.write(Buffer.from('ab'), () => expect.fail('half of it was not written'));
+        act(opened);
+        opened.channel.receivedRoom(1);
+        expect(opened.peer.sent).to.not.include('b');
       });
     }
-
-    it('is never reported as done when the peer closes between two turns', () => {
-      const { raw, channel } = open();
-      raw.hold();
-      channel.write(Buffer.alloc(100 * 1024), () => expect.fail('half of it was not written'));
-      raw.peerClose();
-      raw.release();
-      expect(raw.sent.filter((sent) => sent !== 'CLOSE')).to.have.length(1);
-    });
   });
 
   describe('closing', () => {
     it('sends CLOSE once, drops what still arrives, and is over with the CLOSE of the peer', () => {
-      const { raw, events, channel } = open();
+      const { peer, events, channel } = open();
       channel.close();
       channel.close();
-      expect(raw.deliver('late')).to.equal(true);
-      raw.peerEof();
-      expect(events).to.deep.equal(['abandoned']);
-      raw.peerClose();
-      expect(events).to.deep.equal(['abandoned', 'over']);
-      expect(raw.sent).to.deep.equal(['CLOSE']);
-    });
-
-    it('never lets the window grow after CLOSE, however much arrives', () => {
-      const { raw, channel } = open();
-      channel.close();
-      for (let packets = 0; packets < 100; packets += 1) raw.deliver(Buffer.alloc(32 * 1024));
-      channel.resume();
-      expect(raw.resumed).to.equal(0);
-      expect(WINDOW_BYTES - raw.incoming.window).to.be.below(0);
+      peer.deliver('late');
+      peer.peerEof();
+      expect(peer.marks).to.deep.equal(['abandoned']);
+      peer.peerClose();
+      expect(peer.marks).to.deep.equal(['abandoned', 'over']);
+      expect(peer.sent).to.deep.equal(['CLOSE']);
+      expect(events).to.deep.equal([]);
     });
 
     it('is over without a word to the listener when the connection goes before the CLOSE of the peer', () => {
-      const { events, channel } = open();
+      const { peer, events, channel } = open();
       channel.close();
       channel.lost();
-      expect(events).to.deep.equal(['abandoned', 'over']);
+      expect(peer.marks).to.deep.equal(['abandoned', 'over']);
+      expect(events).to.deep.equal([]);
     });
 
     it('does nothing when the channel is over', () => {
-      const { raw, events, channel } = open();
-      raw.peerClose();
-      const before = [...raw.sent];
+      const { peer, events, channel } = open();
+      peer.peerClose();
+      const before = [...peer.sent];
       channel.close();
-      expect(events).to.deep.equal(['over', 'closed']);
-      expect(raw.sent).to.deep.equal(before);
+      expect(events).to.deep.equal(['closed']);
+      expect(peer.marks).to.deep.equal(['over']);
+      expect(peer.sent).to.deep.equal(before);
     });
   });
 
   it('passes on whether anybody would miss it', () => {
-    const { events, channel } = open();
+    const { peer, channel } = open();
     channel.setIdle(true);
     channel.setIdle(false);
-    expect(events).to.deep.equal(['idle', 'busy']);
+    expect(peer.marks).to.deep.equal(['idle', 'busy']);
   });
 });

@@ -692,13 +692,16 @@ describe('Connection', () => {
       });
     }
 
-    it('is not deceived by windows that grow without bounds', async () => {
+    it('loses one whose windows grow beyond all bounds', async () => {
       const endpoint = await lab.endpoint();
       const { connection } = await connect();
       const stream = await open(connection, endpoint.port).socket;
+      const errored = once(stream, 'error') as Promise<[TransportError]>;
       node.hostile.floodWindowAdjust({ count: 2000 });
-      await roundTrip(stream);
-      expect(connection.state).to.equal('ready');
+      const [error] = await errored;
+      expect(error).to.include({ code: 'ECONNRESET' });
+      expect(error.message).to.include('made a window larger than there can be');
+      expect(connection.state).to.equal('closed');
     });
 
     it('errors a stream that is closed without EOF, and leaves its siblings alone', async () => {

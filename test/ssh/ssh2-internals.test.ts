@@ -5,9 +5,10 @@ import ssh2, { type Client } from 'ssh2';
 import type { SshNode } from '../../lib/testing/index.js';
 import {
   isExchangingKeys,
-  rawChannel,
   remoteSoftware,
-  type RawChannel,
+  takeOverChannels,
+  type ChannelMessages,
+  type OpenConfirmation,
 } from '../../lib/ssh/ssh2-internals.js';
 import { Lab, until } from '../support/dialer.js';
 
@@ -36,23 +37,31 @@ describe('ssh2 below its public API', () => {
     await lab.end();
   });
 
-  /** `push` has to be replaced in the very callback: data may come in the packet that confirms. */
-  const open = (port: number, push?: (raw: RawChannel, chunk: Buffer | null) => void): Promise<RawChannel> =>
-    new Promise((resolve, reject) => {
-      client.forwardOut('127.0.0.1', 0, '127.0.0.1', port, (error: Error | undefined, channel) => {
-        if (error !== undefined) {
-          reject(error);
-          return;
-        }
-        const raw = rawChannel(channel);
-        if (push !== undefined) {
-          raw.push = (chunk) => {
-            push(raw, chunk);
-            return true;
-          };
-        }
-        resolve(raw);
-      });
+  /** Takes the channels over; every message of the peer's is noted, the confirmation resolves. */
+  function takeOver() {
+    const events: string[] = [];
+    let confirm: (info: OpenConfirmation) => void = () => undefined;
+    const confirmed = new Promise<OpenConfirmation>((resolve) => (confirm = resolve));
+    const note = (event: string) => void events.push(event);
+    const messages = takeOverChannels(client, {
+      CHANNEL_OPEN_CONFIRMATION: (_, info) => confirm(info),
+      CHANNEL_OPEN_FAILURE: (_, id, reason, description) => note(`${id} refused ${reason} ${description}`),
+      CHANNEL_WINDOW_ADJUST: (_, id, bytes) => note(`${id} room ${bytes}`),
+      CHANNEL_DATA: (_, id, data) => note(`${id} data ${data.toString()}`),
+      CHANNEL_EXTENDED_DATA: (_, id) => note(`${id} extended`),
+      CHANNEL_EOF: (_, id) => note(`${id} eof`),
+      CHANNEL_CLOSE: (_, id) => note(`${id} close`),
+      CHANNEL_REQUEST: (_, id, type, wantsReply) => note(`${id} request ${type} ${wantsReply}`),
+    });
+    return { events, messages, confirmed };
+  }
+
+  const dial = (messages: ChannelMessages, id: number, port: number, windowBytes = 1000): void =>
+    messages.directTcpip(id, windowBytes, 100, {
+      srcIP: '127.0.0.1',
+      srcPort: 0,
+      dstIP: '127.0.0.1',
+      dstPort: port,
     });
 
   it('is of the version that this was written for', () => {
@@ -76,73 +85,43 @@ describe('ssh2 below its public API', () => {
     expect(seen).to.equal(true);
   });
 
-  it('opens channels with a window of 2 MiB in both directions that is known to us', async () => {
+  it("opens channels under our numbers and tells of the peer's number, room and packets", async () => {
     const endpoint = await lab.endpoint();
-    const raw = await open(endpoint.port);
-    expect(raw.incoming).to.include({ window: 2 * 1024 * 1024, state: 'open' });
-    expect(raw.outgoing).to.include({ window: 2 * 1024 * 1024, state: 'open', packetSize: 32 * 1024 });
+    const { messages, confirmed } = takeOver();
+    dial(messages, 4711, endpoint.port);
+    const info = await confirmed;
+    expect(info).to.include({ recipient: 4711, window: 2 * 1024 * 1024, packetSize: 32 * 1024 });
+    expect(info.sender).to.be.a('number');
   });
 
-  it('pushes data, then null with the state eof, then null with the state closed', async () => {
-    const endpoint = await lab.endpoint((socket) => socket.end('all'));
-    const events: string[] = [];
-    const raw = await open(endpoint.port, ({ incoming }, chunk) => {
-      events.push(chunk === null ? incoming.state : chunk.toString());
+  it('tells why a channel was refused', async () => {
+    node.faults.refuse({ reason: 1, description: 'not here' });
+    const { events, messages } = takeOver();
+    dial(messages, 5, 1);
+    await until('an answer', () => events.length > 0);
+    expect(events).to.deep.equal(['5 refused 1 not here']);
+  });
+
+  it('sends and receives data, room, EOF and CLOSE', async () => {
+    let received = '';
+    const endpoint = await lab.endpoint((socket) => {
+      socket.on('data', (data) => (received += data.toString()));
+      socket.end('0123456789');
     });
-    await until('EOF', () => events.includes('eof'));
-    raw.eof();
-    await until('CLOSE', () => events.includes('closed'));
-    expect(events).to.deep.equal(['all', 'eof', 'closed']);
-  });
-
-  it('pushes null with the state closed when the connection goes', async () => {
-    const endpoint = await lab.endpoint();
-    const events: string[] = [];
-    await open(endpoint.port, ({ incoming }) => void events.push(incoming.state));
-    node.cut('rst');
-    await until('the end', () => events.length > 0);
-    expect(events).to.deep.equal(['closed']);
-  });
-
-  it('calls back a write when all of it is sent, and stops at the end of the window', async () => {
-    const endpoint = await lab.endpoint((socket) => socket.pause());
-    const raw = await open(endpoint.port);
-    let done = 0;
-    raw._write(Buffer.alloc(1024 * 1024), 'buffer', () => (done += 1));
-    expect([done, raw.outgoing.window]).to.deep.equal([1, 1024 * 1024]);
-    raw.outgoing.window = 10;
-    raw._write(Buffer.alloc(11), 'buffer', () => (done += 1));
-    expect([done, raw.outgoing.window]).to.deep.equal([1, 0]);
-  });
-
-  it('sends no WINDOW_ADJUST for a window that is larger than it ever was', async () => {
-    const endpoint = await lab.endpoint((socket) => void socket.write(Buffer.alloc(3 * 1024 * 1024)));
-    let received = 0;
-    const raw = await open(endpoint.port, (_raw, chunk) => void (received += chunk?.length ?? 0));
-    const { _protocol: protocol } = client as unknown as {
-      _protocol: { channelWindowAdjust: (...args: unknown[]) => void };
-    };
-    let adjusted = 0;
-    const original = protocol.channelWindowAdjust.bind(protocol);
-    protocol.channelWindowAdjust = (...args) => {
-      adjusted += 1;
-      original(...args);
-    };
-    await until('an adjustment', () => adjusted > 0);
-    raw.incoming.window = Number.MAX_SAFE_INTEGER;
-    const before = adjusted;
-    await until('all of it', () => received === 3 * 1024 * 1024);
-    expect(adjusted).to.equal(before);
-  });
-
-  it('sends EOF and CLOSE once each', async () => {
-    const endpoint = await lab.endpoint();
-    const raw = await open(endpoint.port);
-    for (const act of ['eof', 'eof', 'close', 'close'] as const) raw[act]();
-    expect(raw.outgoing.state).to.equal('closing');
+    const { events, messages, confirmed } = takeOver();
+    dial(messages, 3, endpoint.port, 4);
+    const { sender } = await confirmed;
+    await until('what the window takes', () => events.length > 0);
+    expect(events).to.deep.equal(['3 data 0123']);
+    messages.channelWindowAdjust(sender, 6);
+    messages.channelData(sender, Buffer.from('question'));
+    messages.channelEOF(sender);
+    await until('the end', () => events.includes('3 eof'));
+    expect(events.slice(0, 2)).to.deep.equal(['3 data 0123', '3 data 456789']);
+    await until('the question', () => received === 'question');
+    messages.channelClose(sender);
+    await until('CLOSE', () => events.includes('3 close'));
     await node.until(({ channels }) => channels === 0);
-    await until('CLOSE', () => raw.incoming.state === 'closed');
-    expect(node.connections).to.equal(1);
   });
 
   it('takes a request to cancel a forward that does not exist, with an answer or without', async () => {
@@ -152,9 +131,8 @@ describe('ssh2 below its public API', () => {
     expect(node.connections).to.equal(1);
   });
 
-  it('throws when asked for a channel or a request on a connection that has ended', async () => {
+  it('throws when asked for a request on a connection that has ended', async () => {
     client.end();
-    expect(() => client.forwardOut('127.0.0.1', 0, 'a', 1, () => undefined)).to.throw('Not connected');
     expect(() => client.unforwardIn('', 0)).to.throw('Not connected');
     await once(client, 'close');
   });

@@ -1,80 +1,104 @@
-import type { ChannelListener } from '../../lib/ssh/channel.js';
-import type { RawChannel } from '../../lib/ssh/ssh2-internals.js';
+import { ChannelRoster, type Place } from '../../lib/ssh/channel-roster.js';
+import { Channel, WINDOW_BYTES, type ChannelListener, type ChannelPeer } from '../../lib/ssh/channel.js';
+import type { ChannelMessages } from '../../lib/ssh/ssh2-internals.js';
+import { WriteGate } from '../../lib/ssh/write-gate.js';
 
-/** The window that ssh2 opens a channel with. */
-export const WINDOW_BYTES = 2 * 1024 * 1024;
-
-/** ssh2's side of a channel: what is sent to the peer ends up in `sent`, and the peer speaks through `deliver`, `eof` and `peerClose`. */
-export class FakeRawChannel implements RawChannel {
-  readonly incoming: RawChannel['incoming'] = { window: WINDOW_BYTES, state: 'open' };
-  readonly outgoing: RawChannel['outgoing'] & { packetSize: number } = {
-    window: WINDOW_BYTES,
-    state: 'open',
-    packetSize: 32 * 1024,
-  };
-  readonly stderr: RawChannel['stderr'] = { push: () => false };
-  /** What went to the peer, in order: `EOF`, `CLOSE`, or data as text. */
+/** The other end of a channel: what is sent to it ends up in `sent`; it speaks through `deliver`, `peerEof` and `peerClose`. */
+export class FakePeer {
+  /** What came to the peer, in order: `EOF`, `CLOSE`, `REFUSED` for a request that was not granted, or data as text. */
   readonly sent: string[] = [];
-  /** How often the window was allowed to grow. */
-  resumed = 0;
-  /** Writes that the peer's window holds back; `undefined` lets all through. */
-  #held: (() => void)[] | undefined;
+  /** How much room the peer was told of beyond its first window. */
+  roomBytes = 0;
+  readonly violations: string[] = [];
+  /** How the channel was seen by its roster: `idle`, `busy`, `abandoned`, `over`. */
+  readonly marks: string[] = [];
+  /** Whether the connection takes more. */
+  canWrite = true;
 
-  push: (chunk: Buffer | null) => boolean = () => {
-    throw new Error('the channel has to replace push');
-  };
+  readonly gate = new WriteGate({
+    canWrite: () => this.canWrite,
+    whenFlushed: (done) => {
+      if (this.#unflushed === undefined) done();
+      else this.#unflushed.push(done);
+    },
+  });
 
-  _read(): void {
-    this.resumed += 1;
+  /** Those that wait for their write to be flushed; `undefined` lets all through. */
+  #unflushed: (() => void)[] | undefined;
+  readonly #peer: ChannelPeer;
+  #channel: Channel | undefined;
+
+  constructor(peer: Partial<ChannelPeer> = {}) {
+    this.#peer = { id: 7, windowBytes: WINDOW_BYTES, packetBytes: 1024 * 1024, ...peer };
   }
 
-  _write(chunk: Uint8Array, _encoding: 'buffer', callback: () => void): void {
-    if (this.outgoing.state !== 'open') return;
-    this.sent.push(Buffer.from(chunk).toString());
-    if (this.#held === undefined) callback();
-    else this.#held.push(callback);
+  /** The channel to this peer. */
+  open(listener: ChannelListener): Channel {
+    const roster = new NotingRoster(this.marks);
+    const place = roster.enter(() => undefined);
+    const violated = (problem: string): void => void this.violations.push(problem);
+    const owner = { messages: this.#messages, gate: this.gate, roster, violated };
+    return (this.#channel = new Channel(this.#peer, place, owner, listener));
   }
 
-  eof(): void {
-    if (this.outgoing.state !== 'open') return;
-    this.outgoing.state = 'eof';
-    this.sent.push('EOF');
+  get channel(): Channel {
+    if (this.#channel === undefined) throw new Error('the channel has not been opened');
+    return this.#channel;
   }
 
-  close(): void {
-    if (this.outgoing.state !== 'open' && this.outgoing.state !== 'eof') return;
-    this.outgoing.state = 'closing';
-    this.sent.push('CLOSE');
-  }
-
-  /** From now on writes are done only when `release` is called. */
+  /** From now on writes leave the process only when `release` is called. */
   hold(): void {
-    this.#held ??= [];
+    this.#unflushed ??= [];
   }
 
-  /** Lets the first write that is held back be done. */
+  /** Lets the first write that is held back leave. */
   release(): void {
-    this.#held?.shift()?.();
+    this.#unflushed?.shift()?.();
   }
 
-  /** Data packet from the peer, as ssh2 treats it (client.js, CHANNEL_DATA). */
-  deliver(data: string | Buffer): boolean | undefined {
-    if (this.incoming.window === 0) return undefined;
-    const chunk = Buffer.from(data);
-    this.incoming.window -= chunk.length;
-    return this.push(chunk);
+  deliver(data: string | Buffer): void {
+    this.channel.received(Buffer.isBuffer(data) ? data : Buffer.from(data));
   }
 
   peerEof(): void {
-    this.incoming.state = 'eof';
-    this.push(null);
+    this.channel.receivedEnd();
   }
 
   peerClose(): void {
-    this.incoming.state = 'closed';
-    this.push(null);
-    this.close();
-    this.outgoing.state = 'closed';
+    this.channel.receivedClose();
+  }
+
+  readonly #messages: ChannelMessages = {
+    directTcpip: () => undefined,
+    channelData: (_, data) => void this.sent.push(Buffer.from(data).toString()),
+    channelWindowAdjust: (_, bytes) => (this.roomBytes += bytes),
+    channelEOF: () => void this.sent.push('EOF'),
+    channelClose: () => void this.sent.push('CLOSE'),
+    channelFailure: () => void this.sent.push('REFUSED'),
+  };
+}
+
+class NotingRoster extends ChannelRoster {
+  readonly #marks: string[];
+
+  constructor(marks: string[]) {
+    super({ maxLingering: 1, onChange: () => undefined });
+    this.#marks = marks;
+  }
+
+  override setIdle(place: Place, idle: boolean): void {
+    this.#marks.push(idle ? 'idle' : 'busy');
+    super.setIdle(place, idle);
+  }
+
+  override abandoned(place: Place): void {
+    this.#marks.push('abandoned');
+    super.abandoned(place);
+  }
+
+  override closed(place: Place): void {
+    this.#marks.push('over');
+    super.closed(place);
   }
 }
 
