@@ -2,7 +2,7 @@
 export interface ErrorContext {
   /** Name of the node that carried, or should have carried, the dial. */
   node?: string | undefined;
-  /** The endpoint's host, as it was asked for. */
+  /** The endpoint's host, as the node was asked for it. */
   host?: string | undefined;
   /** The endpoint's port. */
   port?: number | undefined;
@@ -14,14 +14,28 @@ export interface ErrorContext {
 export const formatEndpoint = (host: string, port: number): string =>
   host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
 
+/** Every `code` of a {@link TunnelError}. */
+export type TunnelErrorCode =
+  | 'ERR_TUNNEL_AUTH'
+  | 'ERR_TUNNEL_CLOSED'
+  | 'ERR_TUNNEL_HOST_KEY'
+  | 'ERR_TUNNEL_INVALID_OPTION'
+  | 'ERR_TUNNEL_LOST'
+  | 'ERR_TUNNEL_NODE_UNAVAILABLE'
+  | 'ERR_TUNNEL_NO_ROUTE'
+  | 'ERR_TUNNEL_POOL_EXHAUSTED'
+  | 'ERR_TUNNEL_PROHIBITED'
+  | 'ERR_TUNNEL_RESOURCE'
+  | EndpointErrorCode;
+
 /** Base of every error of this library. `code` is a contract; `message` is for people; `cause` is the original. */
 export class TunnelError extends Error {
-  readonly code: string;
+  readonly code: TunnelErrorCode;
   declare readonly node?: string;
   declare readonly host?: string;
   declare readonly port?: number;
 
-  constructor(code: string, message: string, context: ErrorContext = {}) {
+  constructor(code: TunnelErrorCode, message: string, context: ErrorContext = {}) {
     super(message, context.cause === undefined ? undefined : { cause: context.cause });
     this.name = new.target.name;
     this.code = code;

@@ -33,4 +33,5 @@ export {
   type DialPhase,
   type EndpointErrorCode,
   type HostKeyRejection,
+  type TunnelErrorCode,
 } from './errors.js';

@@ -202,7 +202,9 @@ export class TunnelDialer extends EventEmitter<TunnelDialerEvents> implements Di
     for (const candidate of route.candidates) {
       try {
         attempt.host = candidate.host;
-        return await this.#fleet.pool(candidate.node).dial(attempt);
+        const socket = await this.#fleet.pool(candidate.node).dial(attempt);
+        if (debug.dialer.enabled) debug.dialer('%s:%d through %s: open', host, port, candidate.node.name);
+        return socket;
       } catch (error) {
         if (attempt.signal.aborted || !(error instanceof TunnelError) || !triesNextNode(error, route.kind))
           throw error;

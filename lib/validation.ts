@@ -19,6 +19,9 @@ const maxTimerMs = 2 ** 31 - 1;
 
 const maxShown = 60;
 
+/** What names of options end in. */
+const UNITS = ['ms', 'bytes'];
+
 function quote(text: string): string {
   const cut = text.length > maxShown ? `${text.slice(0, maxShown)}…` : text;
   // JSON leaves DEL, C1 and the characters that turn or hide text as they are; a terminal acts on them.
@@ -140,7 +143,11 @@ export function objectOf<Shape extends Record<string, Check<unknown>>>(shape: Sh
       );
     }
     const unknown = keys.find((key) => !Object.hasOwn(shape, key));
-    if (unknown !== undefined) throw unknownKey(unknown, Object.keys(shape), path);
+    if (unknown !== undefined) {
+      const advice =
+        meant(unknown, Object.keys(shape), path) ?? `known here: ${Object.keys(shape).join(', ')}`;
+      throw unknownKey(unknown, path, advice);
+    }
     const given = value as Record<string, unknown>;
     const checked: Record<string, unknown> = {};
     for (const [key, check] of checks) checked[key] = check(given[key], path === '' ? key : `${path}.${key}`);
@@ -158,11 +165,25 @@ function join(path: string, key: string): string {
   return path === '' ? key : `${path}.${key}`;
 }
 
-function unknownKey(key: string, known: readonly string[], path: string): InvalidOptionError {
-  const closest = closestTo(key, known);
-  const advice =
-    closest === undefined ? `known here: ${known.join(', ')}` : `did you mean ${join(path, closest)}?`;
+/**
+ * Refuses keys that look like one of ours misspelt, where others than ours are allowed.
+ *
+ * @throws {@link InvalidOptionError}
+ */
+export function refuseMisspelt(keys: readonly string[], ours: readonly string[], path: string): void {
+  for (const key of keys) {
+    const advice = ours.includes(key) ? undefined : meant(key, ours, path);
+    if (advice !== undefined) throw unknownKey(key, path, advice);
+  }
+}
+
+function unknownKey(key: string, path: string, advice: string): InvalidOptionError {
   return new InvalidOptionError(join(path, key), `is not a known option; ${advice}`);
+}
+
+function meant(key: string, known: readonly string[], path: string): string | undefined {
+  const closest = closestTo(key, known);
+  return closest === undefined ? undefined : `did you mean ${join(path, closest)}?`;
 }
 
 function closestTo(key: string, known: readonly string[]): string | undefined {
@@ -171,8 +192,8 @@ function closestTo(key: string, known: readonly string[]): string | undefined {
   let best: { name: string; distance: number } | undefined;
   for (const name of known) {
     const right = name.toLowerCase();
-    // `timeout` for `timeoutMs`, `interval` for `intervalMs`: the unit is what people forget.
-    const distance = typed.length > 2 && right.startsWith(typed) ? 1 : editDistance(typed, right);
+    // `timeout` for `timeoutMs`: the unit is what people forget.
+    const distance = UNITS.some((unit) => right === typed + unit) ? 1 : editDistance(typed, right);
     const near = distance <= Math.max(1, Math.floor(right.length / 3));
     if (near && distance < (best?.distance ?? Infinity)) best = { name, distance };
   }

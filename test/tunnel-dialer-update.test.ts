@@ -95,6 +95,30 @@ describe('TunnelDialer: update', () => {
     await roundTrip(await dialled);
   });
 
+  it('sends dials that wait for a channel of a removed node elsewhere, or tells them that it is gone', async () => {
+    const narrow = lab.dialer([a, b], {
+      pool: { minConnections: 1, maxConnections: 1, maxChannelsPerConnection: 1 },
+    });
+    await narrow.ready({ every: true });
+    const dialNarrow = (node?: string) => narrow.dial('127.0.0.1', endpoint.port, { node });
+    const stream = await dialNarrow('b');
+    const refused = rejection(dialNarrow('b'));
+    const other = await dialNarrow('a');
+    const spare = dialNarrow();
+    await until('both dials to wait', () => {
+      const waiting = narrow.status().nodes.map(({ channels }) => channels.waiting);
+      return waiting.reduce((sum, one) => sum + one, 0) === 2;
+    });
+    narrow.update([a.spec]);
+    other.destroy();
+    expect(await refused)
+      .to.be.an.instanceOf(ClosedError)
+      .and.include({ node: 'b' });
+    const carried = await spare;
+    expect(carried.node).to.equal('a');
+    await roundTrip(stream);
+  });
+
   it('makes no more attempts to connect to a removed node', async () => {
     b.faults.rejectKey();
     b.cut('rst');

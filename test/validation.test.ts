@@ -238,6 +238,11 @@ describe('validation', () => {
       });
     }
 
+    it('suggests nothing that merely begins alike', () => {
+      const spec = objectOf({ hostKey: optional(nonEmptyString) });
+      expect(refusal(spec, { host: 'a' }, 'nodes[0]').message).to.not.include('did you mean');
+    });
+
     it('lists the known keys when none is close', () => {
       expect(refusal(check, { colour: 1 }, '').message).to.equal(
         'colour is not a known option; known here: maxConnections, idleMs, nested',

@@ -158,7 +158,7 @@ export class Fleet {
 
   #leave(pool: NodePool): void {
     this.#leaving.add(pool);
-    void pool.close().finally(() => this.#leaving.delete(pool));
+    void pool.leave().finally(() => this.#leaving.delete(pool));
   }
 }
 

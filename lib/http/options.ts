@@ -13,6 +13,7 @@ import {
   nonEmptyString,
   oneOf,
   optional,
+  refuseMisspelt,
   type Check,
 } from '../validation.js';
 
@@ -75,6 +76,9 @@ const tlsChecks: Record<string, Check<unknown>> = {
   socket: unusable,
 };
 
+/** The options that Node's agents do not have; Node takes any that it does not know. */
+const OURS = ['node', 'tlsHandshakeTimeoutMs'];
+
 /** @throws {@link InvalidOptionError} `ERR_TUNNEL_INVALID_OPTION` */
 export function checkDialer(dialer: unknown): asserts dialer is Dialer {
   if (typeof (dialer as Partial<Dialer> | null | undefined)?.dial === 'function') return;
@@ -111,6 +115,7 @@ function check<T extends object>(options: T, checks: Record<string, Check<unknow
   }
   // `tls.connect` fails on an assertion for some options that are there but undefined.
   const given = Object.entries(options).filter(([, value]) => value !== undefined);
+  refuseMisspelt(Object.keys(options), OURS, '');
   for (const [name, value] of given) optional(checks[name] ?? asIs)(value, name);
   return Object.fromEntries(given) as T;
 }
@@ -129,6 +134,7 @@ const CREDENTIALS = [['ca'], ['cert'], ['key', 'passphrase'], ['pfx', 'passphras
 function checkCertificates(options: TunnelHttpsAgentOptions): void {
   for (const [name, ...others] of CREDENTIALS) {
     if (options[name] === undefined) continue;
+    for (const value of [options[name]].flat()) refusePath(name, value);
     const group = Object.fromEntries([name, ...others].map((key) => [key, options[key]]));
     withOptionName(name, () => createSecureContext(group));
   }
@@ -137,6 +143,11 @@ function checkCertificates(options: TunnelHttpsAgentOptions): void {
     withOptionName('ca', () => new X509Certificate(authority));
   }
   withOptionName('options', () => createSecureContext(options));
+}
+
+function refusePath(option: string, value: unknown): void {
+  if (typeof value === 'string' && /^(~|\.{0,2}\/|[A-Za-z]:\\)[^\n]*$/.test(value))
+    throw new InvalidOptionError(option, 'looks like a path: read the file first, and give its content');
 }
 
 function withOptionName(option: string, judge: () => unknown): void {

@@ -16,6 +16,12 @@ export interface LaneQueueOptions<Lane> {
   destroy: (lane: Lane) => void;
 }
 
+/** A dial that waits for a lane. */
+interface Waiter<Lane> {
+  readonly grant: (lane: Lane) => void;
+  readonly refuse: (reason: unknown) => void;
+}
+
 /**
  * Borrowing over generic-pool, with the two things that it lacks.
  *
@@ -28,7 +34,7 @@ export interface LaneQueueOptions<Lane> {
 export class LaneQueue<Lane extends object> {
   readonly #options: LaneQueueOptions<Lane>;
   readonly #pool: Pool<Lane>;
-  readonly #waiters = new Set<(lane: Lane) => void>();
+  readonly #waiters = new Set<Waiter<Lane>>();
   /** Requests made of generic-pool and not granted yet. */
   #requests = 0;
   /** Lanes that generic-pool waits for. */
@@ -89,20 +95,31 @@ export class LaneQueue<Lane extends object> {
       );
     }
     return new Promise((resolve, reject) => {
-      const grant = (lane: Lane): void => {
+      const onAbort = (): void => waiter.refuse(signal.reason);
+      const settle = (): void => {
         signal.removeEventListener('abort', onAbort);
-        resolve(lane);
+        this.#waiters.delete(waiter);
       };
-      const onAbort = (): void => {
-        signal.removeEventListener('abort', onAbort);
-        this.#waiters.delete(grant);
-        reject(signal.reason);
+      const waiter: Waiter<Lane> = {
+        grant: (lane) => {
+          settle();
+          resolve(lane);
+        },
+        refuse: (reason) => {
+          settle();
+          reject(reason);
+        },
       };
       signal.addEventListener('abort', onAbort);
-      this.#waiters.add(grant);
+      this.#waiters.add(waiter);
       if (this.#requests < this.#waiters.size) this.#request();
       else this.roomAppeared();
     });
+  }
+
+  /** Ends the wait of all who wait now. */
+  refuseWaiters(reason: Error): void {
+    for (const waiter of this.#waiters) waiter.refuse(reason);
   }
 
   /** Gives a lane back for the next to use. */
@@ -144,12 +161,11 @@ export class LaneQueue<Lane extends object> {
   }
 
   #grant(lane: Lane): void {
-    const [grant] = this.#waiters;
-    if (grant === undefined) {
+    const [waiter] = this.#waiters;
+    if (waiter === undefined) {
       this.release(lane);
     } else if (this.#options.validate(lane)) {
-      this.#waiters.delete(grant);
-      grant(lane);
+      waiter.grant(lane);
     } else {
       this.discard(lane);
       this.#request();

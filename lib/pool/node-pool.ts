@@ -37,6 +37,7 @@ export class NodePool {
   /** Aborted when there is no use in connecting without a dial any more. */
   readonly #warming = new AbortController();
   #dials = 0;
+  #hasLeft = false;
   #onLastDial: (() => void) | undefined;
   #closing: Promise<void> | undefined;
 
@@ -137,6 +138,13 @@ export class NodePool {
     return this.#closing;
   }
 
+  /** Closes because the node is none of ours any more: dials that wait for a channel are sent elsewhere. */
+  leave(): Promise<void> {
+    this.#hasLeft = true;
+    this.#lanes.refuseWaiters(this.#removedError());
+    return this.close();
+  }
+
   /** Ends dials, streams and connections at once. */
   destroy(error: TunnelError): Promise<void> {
     const closed = this.close();
@@ -185,6 +193,7 @@ export class NodePool {
   /** Borrows a lane on a connection that is ready. */
   async #borrow(attempt: DialAttempt): Promise<Lane> {
     for (;;) {
+      if (this.#hasLeft) throw this.#removedError();
       this.#refuseWhileBackingOff(attempt);
       attempt.phase = 'queue';
       const lane = await this.#acquire(attempt);
@@ -258,6 +267,11 @@ export class NodePool {
       new Date(Date.now() + Math.ceil(dialWaitMs)),
       { ...this.#context(attempt), cause },
     );
+  }
+
+  #removedError(): ClosedError {
+    const { node } = this.#options.target;
+    return new ClosedError(`${node} has been removed`, { node });
   }
 
   #context({ host, port }: DialAttempt): ErrorContext {

@@ -53,6 +53,14 @@ describe('http: options', () => {
       for (const options of [null, 5, []]) expect(refused(dialer, options)).to.include({ option: 'options' });
     });
 
+    it(`${name} takes an option of its own that is misspelt for no option of Node's`, () => {
+      expect(refused(dialer, { nod: 'node-1' }).message).to.equal(
+        'nod is not a known option; did you mean node?',
+      );
+      expect(refused(dialer, { tlsHandshakeTimeout: 5 }).option).to.equal('tlsHandshakeTimeout');
+      expect(make(dialer, { noDelay: true, localPort: 0, host: 'a' })).to.be.instanceOf(http.Agent);
+    });
+
     it(`${name} takes undefined for every option that it checks`, () => {
       const options = { node: undefined, keepAlive: undefined, maxSockets: undefined, timeout: undefined };
       expect(make(dialer, options)).to.have.property('keepAlive', true);
@@ -76,6 +84,9 @@ describe('http: options', () => {
     const own = authority.issue({ commonName: 'client' });
     const encrypted = createEncrypted(own.privateKey);
     const wrong: [string, https.AgentOptions][] = [
+      ['ca', { ca: '/etc/kubernetes/pki/ca.crt' }],
+      ['cert', { cert: './client.crt' }],
+      ['key', { key: 'C:\\client.key' }],
       ['ca', { ca: 'no certificate' }],
       ['ca', { ca: [certificate, 'no certificate'] }],
       ['ca', { ca: 5 as unknown as string }],

@@ -43,9 +43,12 @@ export function knownHosts(pathOrText: string): HostKeyVerifier {
     throw new InvalidOptionError(OPTION, `must be the path or the text of a known_hosts file, got ${got}`);
   }
   const path = isText(pathOrText) ? undefined : pathOrText;
-  const file = new KnownHostsFile(path === undefined ? pathOrText : read(path), path);
+  const text = path === undefined ? pathOrText : read(path);
+  const file = new KnownHostsFile(text, path);
   if (file.isUsable) return file;
   const where = path === undefined ? '' : ` in ${describeValue(path)}`;
+  // What `ssh-keyscan … > known_hosts` writes in Windows PowerShell.
+  if (text.includes('\0')) throw new InvalidOptionError(OPTION, `is UTF-16${where}: save it as UTF-8`);
   throw new InvalidOptionError(
     OPTION,
     `has no usable line${where}: a line reads "name ssh-ed25519 AAAA…"; ` +

@@ -73,8 +73,8 @@ function verifierOf(pins: readonly Pin[]): HostKeyVerifier {
  * @param keys - `SHA256:…` as `ssh-keygen -l` shows it, or public key lines (`ssh-ed25519 AAAA… comment`)
  * @throws {@link InvalidOptionError} `ERR_TUNNEL_INVALID_OPTION` if there is none, or one is neither
  */
-export function pinnedHostKey(...keys: readonly string[]): HostKeyVerifier {
-  if (keys.length === 0)
+export function pinnedHostKey(...keys: readonly [string, ...string[]]): HostKeyVerifier {
+  if ((keys as readonly string[]).length === 0)
     throw new InvalidOptionError('pinnedHostKey()', `needs at least one key, which ${RULE}`);
   return verifierOf(keys.map((key, index) => parsePin(key, `pinnedHostKey() argument ${index + 1}`)));
 }

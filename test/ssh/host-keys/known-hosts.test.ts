@@ -484,6 +484,11 @@ describe('knownHosts', () => {
       expect(refusal(() => knownHosts(inTempDir('unreadable'))).message).to.include('EACCES');
     });
 
+    it('is refused in UTF-16, and says what is wrong with it', () => {
+      writeFileSync(inTempDir('utf-16'), `\ufeffnode-1 ${A}\r\n`, 'utf16le');
+      expect(refusal(() => knownHosts(inTempDir('utf-16'))).message).to.include('is UTF-16');
+    });
+
     for (const [what, text] of Object.entries({
       'comments only': '# nothing\n\n',
       'revoked keys only': `@revoked * ${A}\n`,
