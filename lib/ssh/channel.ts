@@ -202,7 +202,9 @@ export class Channel {
     }
   }
 
+  /** Whoever was told of a flush may want to go on with the next chunk although the channel is over by now. */
   #takeTurn(send: () => void): void {
+    if (this.#state.name === 'closing' || this.#state.name === 'closed') return;
     this.#turn = () => {
       this.#turn = undefined;
       send();

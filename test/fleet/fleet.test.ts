@@ -54,6 +54,11 @@ class FakePool {
     return this.#closing;
   }
 
+  leave(): Promise<void> {
+    this.told.push('leave');
+    return this.#closing;
+  }
+
   destroy(error: TunnelError): Promise<void> {
     this.told.push(`destroy ${error.message}`);
     this.#closed();
@@ -135,7 +140,7 @@ describe('Fleet', () => {
       const { fleet, made } = create();
       fleet.update(specs('a'));
       fleet.update([{ name: 'a', address: 'a.example', port: 2222 }]);
-      expect(made.map(({ told }) => told)).to.deep.equal([['start', 'close'], ['start']]);
+      expect(made.map(({ told }) => told)).to.deep.equal([['start', 'leave'], ['start']]);
       const [candidate] = fleet.route('a', undefined).candidates;
       expect(fleet.pool(candidate!.node)).to.equal(made[1]);
       expect(fleet.statuses()).to.have.length(1);
@@ -146,7 +151,7 @@ describe('Fleet', () => {
       fleet.update(specs('a', 'b'));
       const [candidate] = fleet.route('b', undefined).candidates;
       fleet.update(specs('a'));
-      expect(poolOf('b').told).to.deep.equal(['start', 'close']);
+      expect(poolOf('b').told).to.deep.equal(['start', 'leave']);
       expect(fleet.status('b')).to.equal(undefined);
       expect(() => fleet.route('x', 'b')).to.throw(NoRouteError);
       expect(() => fleet.pool(candidate!.node)).to.throw(ClosedError, 'b');
@@ -177,7 +182,7 @@ describe('Fleet', () => {
       const { fleet, poolOf } = create();
       fleet.update(specs('a'));
       fleet.update([]);
-      expect(poolOf('a').told).to.deep.equal(['start', 'close']);
+      expect(poolOf('a').told).to.deep.equal(['start', 'leave']);
       expect(() => fleet.route('a', undefined)).to.throw(NoRouteError);
     });
   });
@@ -332,7 +337,7 @@ describe('Fleet', () => {
       poolOf('b').finish();
       await turns(2);
       void fleet.destroy(new ClosedError('over'));
-      expect(poolOf('b').told).to.deep.equal(['start', 'close']);
+      expect(poolOf('b').told).to.deep.equal(['start', 'leave']);
     });
   });
 });

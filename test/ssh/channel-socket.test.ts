@@ -502,6 +502,20 @@ describe('ChannelSocket', () => {
       expect(outcomes).to.deep.equal(['a ECONNRESET']);
     });
 
+    it('sends nothing more of a write of several packets when it is destroyed between two of them', async () => {
+      const { peer, socket } = open();
+      observe(socket);
+      peer.hold();
+      socket.write('a');
+      for (const letter of ['b', 'c']) socket.write(letter.repeat(30_000));
+      peer.release();
+      await turn();
+      socket.destroy();
+      peer.release();
+      await turns(2);
+      expect(peer.sent.map((sent) => sent.slice(0, 5))).to.deep.equal(['a', 'bbbbb', 'CLOSE']);
+    });
+
     it('fails what is written after the loss', async () => {
       const { socket, lose } = open();
       observe(socket);

@@ -221,6 +221,16 @@ describe('Channel', () => {
         expect(peer.sent).to.not.include('a');
       });
 
+      it(`is not sent, and neither is EOF, once ${how}`, () => {
+        const opened = open();
+        const { peer, channel } = opened;
+        act(opened);
+        const before = [...peer.sent];
+        channel.write(Buffer.from('a'), () => expect.fail('it was not written'));
+        channel.end(() => expect.fail('it was not written'));
+        expect(peer.sent).to.deep.equal(before);
+      });
+
       it(`waits for no room any more when ${how}`, () => {
         const opened = open({ windowBytes: 1 });
         opened.channel.write(Buffer.from('ab'), () => expect.fail('half of it was not written'));
