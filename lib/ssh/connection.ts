@@ -188,13 +188,15 @@ export class Connection {
     const { client, socket, software } = link;
     const { node, keepaliveIntervalMs, keepaliveCountMax } = this.#options;
     const gate = new WriteGate({
-      canWrite: () => !socket.writableNeedDrain && !socket.remoteEnded && !isExchangingKeys(client),
+      canWrite: () => socket.takesMore && !isExchangingKeys(client),
       whenFlushed: (done) => socket.whenFlushed(done),
+      onSent: () => keepalive.sent(socket.accepted),
     });
     const keepalive = new Keepalive({
       intervalMs: keepaliveIntervalMs,
       countMax: keepaliveCountMax,
       probe: () => this.#measure(client),
+      mark: () => this.#ask(client, () => undefined),
       onDead: () =>
         this.#lose(
           new Error(`nothing was heard from it for ${keepaliveIntervalMs * (keepaliveCountMax + 1)} ms`),

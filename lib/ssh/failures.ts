@@ -169,6 +169,8 @@ export interface AttemptContext {
   address: string;
   port: number;
   username: string;
+  /** Whether the node has said which SSH software it is. */
+  identified: boolean;
   /** Authentication methods tried, in words. */
   tried: readonly string[];
   /** Authentication methods that the node said it accepts. */
@@ -208,7 +210,10 @@ export function connectFailure(error: unknown, attempt: AttemptContext): TunnelE
   }
   if (cause.level === 'handshake' && /no matching/i.test(cause.message))
     return lost(`and we have no algorithm in common: ${printable(cause.message)}`);
-  if (cause.level === 'protocol' && /lost before handshake/i.test(cause.message)) {
+  const wasCut =
+    /lost before handshake/i.test(cause.message) || /^(ECONNRESET|EPIPE)$/.test(String(cause.code));
+  if (wasCut && !attempt.identified) {
+    // With RST instead of FIN when it has not read what we have sent by then.
     return lost(
       'closed the connection before it identified itself: is it sshd, and is its MaxStartups reached?',
     );

@@ -68,9 +68,10 @@ export function handshake(target: SshTarget, signal: AbortSignal): Promise<Link>
         return;
       }
       const { tried, accepted } = login;
+      const identified = remoteSoftware(client) !== '';
       fail(
         hostKey.failure ??
-          connectFailure(error, { node, address, port: host.port, username, tried, accepted }),
+          connectFailure(error, { node, address, port: host.port, username, identified, tried, accepted }),
       );
     };
     const onClose = (): void => onError(new Error('the connection was closed before the handshake was over'));

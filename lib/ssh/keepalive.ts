@@ -5,9 +5,17 @@ export interface KeepaliveOptions {
   countMax: number;
   /** Sends something that the peer has to answer. */
   probe: () => void;
+  /** Sends something that the peer has to answer, to see how far it has read. */
+  mark: () => void;
   /** Called once, `intervalMs × (countMax + 1)` after the last byte. */
   onDead: () => void;
 }
+
+/**
+ * Bytes sent after which the peer is asked for an answer. The kernel takes megabytes that a slow link carries for minutes; a probe stands
+ * behind them, and a peer that merely reads has nothing to say. At 70 kbit/s an answer still comes within the default 30 s.
+ */
+const MARK_BYTES = 256 * 1024;
 
 /**
  * Liveness of a connection. Any received byte counts as life, so a link full of data is never taken for a dead one, and a busy connection
@@ -18,6 +26,7 @@ export class Keepalive {
   #lastHeardAt = performance.now();
   #lastProbedAt = 0;
   #unanswered = 0;
+  #markedBytes = 0;
   #timer: NodeJS.Timeout;
 
   constructor(options: KeepaliveOptions) {
@@ -28,6 +37,13 @@ export class Keepalive {
   /** Notes that bytes have arrived. */
   heard(): void {
     this.#lastHeardAt = performance.now();
+  }
+
+  /** Notes how many bytes have been sent in all. */
+  sent(totalBytes: number): void {
+    if (totalBytes - this.#markedBytes < MARK_BYTES) return;
+    this.#markedBytes = totalBytes;
+    this.#options.mark();
   }
 
   /** Asks for a sign of life without waiting for silence, unless one has been asked for since the last. */

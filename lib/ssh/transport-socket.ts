@@ -39,9 +39,12 @@ export class TransportSocket extends Socket {
     return this.#accepted;
   }
 
-  /** Whether the peer has sent FIN. From then on ssh2 drops without a word what is written. */
-  get remoteEnded(): boolean {
-    return this.#remoteEnded;
+  /**
+   * Whether what is written now goes out soon. When the peer has sent FIN, or the socket is destroyed, ssh2 drops without a word what is
+   * written.
+   */
+  get takesMore(): boolean {
+    return !this.writableNeedDrain && !this.#remoteEnded && !this.destroyed;
   }
 
   override push(chunk: unknown, encoding?: BufferEncoding): boolean {
@@ -67,6 +70,7 @@ export class TransportSocket extends Socket {
 
   /** Calls back when everything written so far has left the process; not at all when the socket dies before. */
   whenFlushed(done: () => void): void {
+    if (this.destroyed) return;
     if (this.writableLength === 0) done();
     else this.#waitingForFlush.push({ accepted: this.#accepted, done });
   }

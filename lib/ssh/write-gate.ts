@@ -4,6 +4,8 @@ export interface GateSignals {
   canWrite(): boolean;
   /** Calls back when everything written so far has left our process; not at all when the connection is lost before. */
   whenFlushed(done: () => void): void;
+  /** Called after each turn. */
+  onSent(): void;
 }
 
 /**
@@ -20,7 +22,7 @@ export class WriteGate {
 
   /** Runs `send` now, or later in its turn. */
   pass(send: () => void): void {
-    if (this.#waiting.size === 0 && this.#signals.canWrite()) send();
+    if (this.#waiting.size === 0 && this.#signals.canWrite()) this.#run(send);
     else this.#waiting.add(send);
   }
 
@@ -39,7 +41,12 @@ export class WriteGate {
     for (const send of this.#waiting) {
       if (!this.#signals.canWrite()) return;
       this.#waiting.delete(send);
-      send();
+      this.#run(send);
     }
+  }
+
+  #run(send: () => void): void {
+    send();
+    this.#signals.onSent();
   }
 }

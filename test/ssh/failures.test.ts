@@ -109,6 +109,7 @@ describe('connectFailure', () => {
     username: 'tunnel',
     tried: ['publickey (ssh-ed25519 SHA256:abc)'],
     accepted: ['publickey', 'password'],
+    identified: false,
   };
   const failure = (message: string, more: object = {}): TunnelError =>
     connectFailure(Object.assign(new Error(message), more), attempt);
@@ -157,6 +158,8 @@ describe('connectFailure', () => {
       /no algorithm in common/,
     ],
     ['Connection lost before handshake', { level: 'protocol' }, /MaxStartups/],
+    ['read ECONNRESET', { code: 'ECONNRESET', level: 'client-socket' }, /MaxStartups/],
+    ['write EPIPE', { code: 'EPIPE', level: 'client-socket' }, /MaxStartups/],
     ['Invalid identification string', {}, /does not speak SSH/],
     ['Bad packet length', { level: 'protocol' }, /does not speak SSH/],
     ['Protocol version not supported', {}, /does not speak SSH/],
@@ -182,6 +185,12 @@ describe('connectFailure', () => {
     // As node:net has it when it has tried several addresses: no message of its own.
     const cause = Object.assign(new AggregateError(tried), { code: 'ECONNREFUSED', level: 'client-socket' });
     expect(connectFailure(cause, attempt).message).to.include('ECONNREFUSED');
+  });
+
+  it('does not ask for MaxStartups when the node is cut off later', () => {
+    const cause = Object.assign(new Error('read ECONNRESET'), { code: 'ECONNRESET', level: 'client-socket' });
+    const { message } = connectFailure(cause, { ...attempt, identified: true });
+    expect(message).to.include('ECONNRESET').and.not.include('MaxStartups');
   });
 
   it('makes what the node says harmless for a terminal', () => {

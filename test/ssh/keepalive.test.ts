@@ -24,10 +24,19 @@ describe('Keepalive', () => {
       intervalMs: 1000,
       countMax,
       probe: note('probe'),
+      mark: note('mark'),
       onDead: note('dead'),
     });
     return { keepalive, events };
   }
+
+  it('asks for an answer after every 256 KiB sent, which counts for no probe', () => {
+    const { keepalive, events } = create();
+    for (const kib of [100, 255, 256, 300, 511, 600, 601, 2000]) keepalive.sent(kib * 1024);
+    expect(events).to.deep.equal(['mark 0', 'mark 0', 'mark 0']);
+    clock.tick(3000);
+    expect(events.slice(3)).to.deep.equal(['probe 1000', 'probe 2000', 'dead 3000']);
+  });
 
   it('declares death interval × (count + 1) after the last byte, having asked count times', () => {
     const { events } = create();

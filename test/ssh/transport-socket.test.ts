@@ -90,15 +90,23 @@ describe('TransportSocket', () => {
     const endpoint = await lab.endpoint(silent);
     const accepted = endpoint.next();
     const socket = await connect(endpoint.port);
-    expect(socket.remoteEnded).to.equal(false);
+    expect(socket.takesMore).to.equal(true);
     socket.pause();
     let ended = false;
     socket.once('end', () => (ended = true));
     (await accepted).end('last');
     socket.resume();
     socket.once('data', () => socket.pause());
-    await until('FIN', () => socket.remoteEnded || ended);
-    expect(socket.remoteEnded).to.equal(true);
+    await until('FIN', () => !socket.takesMore || ended);
+    expect(socket.takesMore).to.equal(false);
+  });
+
+  it('takes no more, and says of nothing that it has left, when it is destroyed', async () => {
+    const endpoint = await lab.endpoint(silent);
+    const socket = await connect(endpoint.port);
+    socket.destroy();
+    expect(socket.takesMore).to.equal(false);
+    socket.whenFlushed(() => expect.fail('nothing leaves any more'));
   });
 
   it('does not delay small packets', async () => {

@@ -3,14 +3,19 @@ import { WriteGate } from '../../lib/ssh/write-gate.js';
 
 function createGate(canWrite = true) {
   const signals = { open: canWrite };
-  const gate = new WriteGate({ canWrite: () => signals.open, whenFlushed: (done) => done() });
   const sent: string[] = [];
+  let turns = 0;
+  const gate = new WriteGate({
+    canWrite: () => signals.open,
+    whenFlushed: (done) => done(),
+    onSent: () => (turns += 1),
+  });
   const pass = (name: string) => {
     const send = () => void sent.push(name);
     gate.pass(send);
     return send;
   };
-  return { gate, signals, sent, pass };
+  return { gate, signals, sent, pass, turns: () => turns };
 }
 
 describe('WriteGate', () => {
@@ -18,6 +23,17 @@ describe('WriteGate', () => {
     const { sent, pass } = createGate();
     pass('a');
     expect(sent).to.deep.equal(['a']);
+  });
+
+  it('tells of every turn when it is over', () => {
+    const { gate, signals, pass, turns } = createGate();
+    pass('a');
+    signals.open = false;
+    pass('b');
+    expect(turns()).to.equal(1);
+    signals.open = true;
+    gate.open();
+    expect(turns()).to.equal(2);
   });
 
   it('holds writes back while the connection is full, and lets them go in the order in which they came', () => {

@@ -21,6 +21,7 @@ export class FakePeer {
       if (this.#unflushed === undefined) done();
       else this.#unflushed.push(done);
     },
+    onSent: () => undefined,
   });
 
   /** Those that wait for their write to be flushed; `undefined` lets all through. */
