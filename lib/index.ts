@@ -9,6 +9,9 @@ export type {
   TunnelDialerOptions,
 } from './options.js';
 export type { NodeSpec } from './fleet/node.js';
+export type { NodeSource, NodeUpdate, Nodes } from './fleet/node-source.js';
+export { nodesFile, type NodesFileOptions } from './fleet/nodes-file.js';
+export type { SourceStatus } from './fleet/source-follower.js';
 export type { NodeState, NodeStatus } from './fleet/node-status.js';
 
 export type { HostIdentity, HostKeyVerdict, HostKeyVerifier } from './ssh/host-keys/verifier.js';

@@ -1,5 +1,5 @@
 import { InvalidOptionError } from './errors.js';
-import type { NodeSpec } from './fleet/node.js';
+import type { Nodes } from './fleet/node-source.js';
 import { isHostKeyVerifier, type HostKeyVerifier } from './ssh/host-keys/verifier.js';
 import {
   describeKind,
@@ -74,8 +74,8 @@ export interface TimeoutOptions {
 }
 
 export interface TunnelDialerOptions {
-  /** The nodes; `update` replaces them. */
-  nodes: readonly NodeSpec[];
+  /** The nodes, which `update` replaces; or a source that tells them as they come and go, such as `nodesFile(path)`. */
+  nodes: Nodes;
   ssh: SshOptions;
   /** Who carries a dial to a host that no node owns: any ready node (the default), or none. */
   onMiss?: 'any-node' | 'reject' | undefined;
@@ -95,7 +95,7 @@ const hostKeyVerifier: Check<HostKeyVerifier | undefined> = (value, path) => {
 
 /** Passed on as it is: lib/ssh/credentials.ts judges it, without showing it. */
 const secret: Check<unknown> = (value) => value;
-/** The list of nodes is judged by `normalizeNodes`. */
+/** The nodes are judged by `nodeSourceOf` and `normalizeNodes`. */
 const unjudged: Check<unknown> = (value) => value;
 
 const checkOptions = objectOf({

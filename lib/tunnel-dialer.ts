@@ -12,8 +12,10 @@ import {
 import { triesNextNode } from './fleet/failover.js';
 import { Fleet } from './fleet/fleet.js';
 import type { NodeStatus } from './fleet/node-status.js';
+import { nodeSourceOf, type NodeSource } from './fleet/node-source.js';
 import type { Node, NodeSpec } from './fleet/node.js';
 import type { Route } from './fleet/router.js';
+import { SourceFollower, type SourceStatus } from './fleet/source-follower.js';
 import { checkTunnelDialerOptions, type CheckedOptions, type TunnelDialerOptions } from './options.js';
 import { DialAttempt } from './pool/dial-attempt.js';
 import { NodePool } from './pool/node-pool.js';
@@ -39,11 +41,15 @@ import {
 export interface TunnelDialerEvents {
   /** A node has entered another state. */
   nodeState: [status: NodeStatus];
+  /** The source of the nodes has told others, or fails. */
+  source: [status: SourceStatus];
 }
 
 /** A dialer at one moment: plain data. */
 export interface DialerStatus {
   readonly state: 'open' | 'closing' | 'closed';
+  /** Where the nodes come from, unless it is a list. */
+  readonly source?: SourceStatus;
   readonly nodes: readonly NodeStatus[];
 }
 
@@ -75,6 +81,7 @@ export class TunnelDialer extends EventEmitter<TunnelDialerEvents> implements Di
   readonly #credentials: Credentials;
   readonly #handshakes: Semaphore;
   readonly #fleet: Fleet;
+  readonly #source: SourceFollower | undefined;
   readonly #attempts = new Set<DialAttempt>();
   #state: DialerStatus['state'] = 'open';
   #closing: Promise<void> | undefined;
@@ -93,7 +100,9 @@ export class TunnelDialer extends EventEmitter<TunnelDialerEvents> implements Di
       createPool: (node, onChange) => this.#createPool(node, onChange),
       onState: (name) => this.#nodeState(name),
     });
-    this.#fleet.update(options.nodes);
+    const source = nodeSourceOf(options.nodes, 'nodes');
+    if (source === undefined) this.#fleet.update(options.nodes as readonly NodeSpec[]);
+    else this.#source = this.#follow(source);
   }
 
   /**
@@ -129,10 +138,16 @@ export class TunnelDialer extends EventEmitter<TunnelDialerEvents> implements Di
   /**
    * Makes these the nodes. An unchanged one keeps its connections and streams, a removed one drains, a changed one is replaced.
    *
-   * @throws {@link InvalidOptionError} and changes nothing; {@link ClosedError}
+   * @throws {@link InvalidOptionError} and changes nothing, also when a source tells the nodes; {@link ClosedError}
    */
   update(nodes: readonly NodeSpec[]): void {
     if (this.#state !== 'open') throw new ClosedError('the dialer is closed');
+    if (this.#source !== undefined) {
+      throw new InvalidOptionError(
+        'nodes',
+        `cannot be set: ${this.#source.status.name} tells which there are`,
+      );
+    }
     this.#fleet.update(nodes);
   }
 
@@ -157,7 +172,8 @@ export class TunnelDialer extends EventEmitter<TunnelDialerEvents> implements Di
 
   /** A snapshot of the dialer and its nodes. */
   status(): DialerStatus {
-    return { state: this.#state, nodes: this.#fleet.statuses() };
+    const source = this.#source?.status;
+    return { state: this.#state, ...(source !== undefined && { source }), nodes: this.#fleet.statuses() };
   }
 
   /** Takes no more dials, waits for those under way and for open streams up to `timeouts.graceMs`, then destroys. */
@@ -182,6 +198,7 @@ export class TunnelDialer extends EventEmitter<TunnelDialerEvents> implements Di
   async #close(): Promise<void> {
     if (this.#state === 'closed') return;
     this.#state = 'closing';
+    this.#source?.stop();
     const timer = setTimeout(
       () => this.destroy(new Error('the grace period is over')),
       this.#options.timeouts.graceMs,
@@ -193,6 +210,7 @@ export class TunnelDialer extends EventEmitter<TunnelDialerEvents> implements Di
 
   #finish(reason: ClosedError): void {
     this.#state = 'closed';
+    this.#source?.stop();
     this.#closed.abort(reason);
   }
 
@@ -232,6 +250,20 @@ export class TunnelDialer extends EventEmitter<TunnelDialerEvents> implements Di
     const [first] = hopeless;
     if (first === undefined || (!every && hopeless.length < states.length)) return false;
     throw hopeless.length === 1 ? first : new AllNodesFailedError(hopeless, 'the nodes refuse us');
+  }
+
+  #follow(source: NodeSource): SourceFollower {
+    const follower = new SourceFollower({
+      source,
+      apply: (nodes) => this.#fleet.update(nodes),
+      onChange: () => {
+        const { status } = follower;
+        // A listener that throws must not end the following.
+        queueMicrotask(() => this.emit('source', status));
+      },
+    });
+    follower.start();
+    return follower;
   }
 
   #nodeState(name: string): void {

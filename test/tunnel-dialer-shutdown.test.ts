@@ -227,7 +227,7 @@ describe('TunnelDialer: shutdown', () => {
 
     const run = (scenario: Orders['scenario'], options: Partial<TunnelDialerOptions> = {}, of = node) => {
       const { username, privateKey } = of.ssh;
-      const all: TunnelDialerOptions = { nodes: [of.spec], ssh: { username, privateKey }, ...options };
+      const all = { ...options, nodes: [of.spec], ssh: { username, privateKey } };
       return runDialerProgram({ scenario, options: all, port: endpoint.port });
     };
 

@@ -440,16 +440,17 @@ describeFor('configure', 'an sshd that does not permit a dial', () => {
 
 describe('bad options', () => {
   const key = generateKeyPair();
+  const node = { name: NODE, address: '127.0.0.1', port: 9, hostKey: key.publicKey };
   const good: TunnelDialerOptions = {
-    nodes: [{ name: NODE, address: '127.0.0.1', port: 9, hostKey: key.publicKey }],
+    nodes: [node],
     ssh: { username: 'tunnel', privateKey: key.privateKey },
     pool: { minConnections: 0 },
   };
   const BAD: Record<string, object> = {
     nodes: { nodes: 'node-1' },
-    'nodes[0].address': { nodes: [{ ...good.nodes[0], address: '' }] },
-    'nodes[0].port': { nodes: [{ ...good.nodes[0], port: 70_000 }] },
-    'nodes[0].hostKey': { nodes: [{ ...good.nodes[0], hostKey: 'SHA256:short' }] },
+    'nodes[0].address': { nodes: [{ ...node, address: '' }] },
+    'nodes[0].port': { nodes: [{ ...node, port: 70_000 }] },
+    'nodes[0].hostKey': { nodes: [{ ...node, hostKey: 'SHA256:short' }] },
     'ssh.username': { ssh: { ...good.ssh, username: '' } },
     'ssh.privateKey': { ssh: { ...good.ssh, privateKey: '~/.ssh/id_ed25519' } },
     'ssh.hostKeys': { ssh: { ...good.ssh, hostKeys: 'known_hosts' } },

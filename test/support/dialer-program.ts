@@ -1,11 +1,17 @@
 import { once } from 'node:events';
 import { inspect } from 'node:util';
-import { pinnedHostKey, TunnelDialer, type TunnelDialerOptions, type TunnelSocket } from '../../lib/index.js';
+import {
+  pinnedHostKey,
+  TunnelDialer,
+  type NodeSpec,
+  type TunnelDialerOptions,
+  type TunnelSocket,
+} from '../../lib/index.js';
 
 /** What a run of this program is told on its standard input. */
 export interface Orders {
   readonly scenario: keyof typeof scenarios;
-  readonly options: TunnelDialerOptions;
+  readonly options: TunnelDialerOptions & { readonly nodes: readonly NodeSpec[] };
   /** An endpoint that echoes, as the node sees it. */
   readonly port: number;
   /** More for some scenarios. */

@@ -1,0 +1,93 @@
+import { expect } from 'chai';
+import { once } from 'node:events';
+import { InvalidOptionError } from '../lib/errors.js';
+import type { NodeUpdate } from '../lib/fleet/node-source.js';
+import type { SourceStatus } from '../lib/index.js';
+import type { SshNode } from '../lib/testing/index.js';
+import { TunnelDialer } from '../lib/tunnel-dialer.js';
+import { Lab, roundTrip, until } from './support/dialer.js';
+
+describe('TunnelDialer: a source of nodes', () => {
+  let lab: Lab;
+  let a: SshNode;
+  let b: SshNode;
+  let tell: (update: NodeUpdate) => void;
+  let isOver: boolean;
+
+  beforeEach(async () => {
+    lab = new Lab();
+    a = await lab.node({ name: 'a' });
+    b = await lab.node({ name: 'b' });
+    isOver = false;
+  });
+
+  afterEach(async () => {
+    await lab.end();
+  });
+
+  function create(): TunnelDialer {
+    const told: NodeUpdate[] = [];
+    let wake: () => void = () => undefined;
+    tell = (update) => {
+      told.push(update);
+      wake();
+    };
+    const updates: AsyncIterator<NodeUpdate> = {
+      next: async () => {
+        while (told.length === 0) await new Promise<void>((resolve) => (wake = resolve));
+        return { value: told.shift()! };
+      },
+      return: () => {
+        isOver = true;
+        return Promise.resolve({ done: true, value: undefined });
+      },
+    };
+    const hostKeys = { keyTypes: () => undefined, verify: () => ({ verdict: 'accepted' as const }) };
+    const ssh = { ...a.ssh, hostKeys };
+    const dialer = new TunnelDialer({
+      nodes: { name: 'the test', follow: () => ({ [Symbol.asyncIterator]: () => updates }) },
+      ssh,
+    });
+    lab.onEnd(() => dialer.destroy());
+    return dialer;
+  }
+
+  it('adds and removes nodes, and a stream outlives the failures of the source', async () => {
+    const endpoint = await lab.endpoint();
+    const dialer = create();
+    const ready = dialer.ready();
+    tell([a.spec]);
+    await ready;
+    const stream = await dialer.dial('127.0.0.1', endpoint.port, { node: 'a' });
+    lab.onEnd(() => stream.on('error', () => undefined).destroy());
+    tell(new Error('no answer'));
+    const [status] = (await once(dialer, 'source')) as [SourceStatus];
+    expect(status).to.include({ name: 'the test', state: 'stale' });
+    expect(dialer.status().source).to.deep.equal(status);
+    expect(dialer.status().nodes.map(({ name }) => name)).to.deep.equal(['a']);
+    await roundTrip(stream);
+    tell([b.spec]);
+    await until('b', () =>
+      dialer.status().nodes.some(({ name, state }) => name === 'b' && state === 'ready'),
+    );
+    expect(dialer.status().nodes).to.have.length(1);
+  });
+
+  it('cannot be overruled by update()', () => {
+    expect(() => create().update([a.spec])).to.throw(InvalidOptionError, /the test tells which there are/);
+  });
+
+  for (const end of ['close', 'destroy'] as const) {
+    it(`is left with ${end}()`, async () => {
+      const dialer = create();
+      tell([a.spec]);
+      await dialer.ready();
+      await dialer[end]();
+      await until('the source to be left', () => isOver);
+    });
+  }
+
+  it('shows that there is none in the status of a plain list', () => {
+    expect(lab.dialer([a]).status()).to.not.have.property('source');
+  });
+});
