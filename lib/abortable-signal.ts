@@ -7,7 +7,7 @@ export type AbortableSignal = Pick<AbortSignal, 'aborted'> & {
 
 /** An `AbortController` and its signal in one, at a fraction of the cost: a control plane makes one for each dial. */
 export class AbortSource implements AbortableSignal {
-  readonly #listeners = new Set<() => void>();
+  #listeners: Set<() => void> | undefined;
   #aborted = false;
   #reason: unknown;
 
@@ -24,16 +24,17 @@ export class AbortSource implements AbortableSignal {
     if (this.#aborted) return;
     this.#aborted = true;
     this.#reason = reason;
-    for (const listener of this.#listeners) listener();
-    this.#listeners.clear();
+    for (const listener of this.#listeners ?? []) listener();
+    this.#listeners = undefined;
   }
 
   addEventListener(_type: 'abort', listener: () => void): void {
+    this.#listeners ??= new Set();
     this.#listeners.add(listener);
   }
 
   removeEventListener(_type: 'abort', listener: () => void): void {
-    this.#listeners.delete(listener);
+    this.#listeners?.delete(listener);
   }
 
   throwIfAborted(): void {

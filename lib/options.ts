@@ -69,6 +69,11 @@ export interface TimeoutOptions {
   dialMs?: number | undefined;
   /** TCP connection, SSH handshake and login together, in milliseconds. Default: 10 000. */
   connectMs?: number | undefined;
+  /**
+   * How long a node may take to open a stream, in milliseconds, before another is tried beside it, where another will do. Above `dialMs`:
+   * never. Default: 1000.
+   */
+  hedgeAfterMs?: number | undefined;
   /** How long `close()` waits for open streams, in milliseconds. Default: 30 000. */
   graceMs?: number | undefined;
 }
@@ -129,6 +134,7 @@ const checkOptions = objectOf({
   timeouts: group({
     dialMs: withDefault(milliseconds(1), 30_000),
     connectMs: withDefault(milliseconds(1), 10_000),
+    hedgeAfterMs: withDefault(milliseconds(1), 1000),
     graceMs: withDefault(milliseconds(), 30_000),
   } satisfies Record<keyof TimeoutOptions, Check<unknown>>),
 } satisfies Record<keyof TunnelDialerOptions, Check<unknown>>);

@@ -1,23 +1,15 @@
 import { EventEmitter, setMaxListeners } from 'node:events';
 import { debug } from './diagnostics.js';
 import type { DialOptions, Dialer } from './dialer.js';
-import {
-  AllNodesFailedError,
-  ClosedError,
-  InvalidOptionError,
-  TunnelError,
-  formatEndpoint,
-  isLasting,
-} from './errors.js';
-import { triesNextNode } from './fleet/failover.js';
+import { AllNodesFailedError, ClosedError, InvalidOptionError, isLasting } from './errors.js';
+import { firstToOpen } from './fleet/first-to-open.js';
 import { Fleet } from './fleet/fleet.js';
 import type { NodeStatus } from './fleet/node-status.js';
 import { nodeSourceOf, type NodeSource } from './fleet/node-source.js';
 import type { Node, NodeSpec } from './fleet/node.js';
-import type { Route } from './fleet/router.js';
 import { SourceFollower, type SourceStatus } from './fleet/source-follower.js';
 import { checkTunnelDialerOptions, type CheckedOptions, type TunnelDialerOptions } from './options.js';
-import { DialAttempt } from './pool/dial-attempt.js';
+import { Dial, type DialAttempt } from './pool/dial.js';
 import { NodePool } from './pool/node-pool.js';
 import { Semaphore } from './pool/semaphore.js';
 import { Credentials, type CredentialOptions } from './ssh/login/credentials.js';
@@ -82,7 +74,7 @@ export class TunnelDialer extends EventEmitter<TunnelDialerEvents> implements Di
   readonly #handshakes: Semaphore;
   readonly #fleet: Fleet;
   readonly #source: SourceFollower | undefined;
-  readonly #attempts = new Set<DialAttempt>();
+  readonly #dials = new Set<Dial>();
   #state: DialerStatus['state'] = 'open';
   #closing: Promise<void> | undefined;
   readonly #closed = new AbortController();
@@ -119,19 +111,23 @@ export class TunnelDialer extends EventEmitter<TunnelDialerEvents> implements Di
     signal?.throwIfAborted();
     if (this.#state !== 'open') throw new ClosedError('the dialer is closed', { host, port });
     const route = this.#fleet.route(host, node);
-    const attempt = new DialAttempt({
+    const { dialMs, hedgeAfterMs } = this.#options.timeouts;
+    const dial = new Dial({
       host,
       port,
       allowHalfOpen: allowHalfOpen ?? false,
-      timeoutMs: timeoutMs ?? this.#options.timeouts.dialMs,
+      timeoutMs: timeoutMs ?? dialMs,
       signal,
     });
-    this.#attempts.add(attempt);
+    this.#dials.add(dial);
     try {
-      return await this.#dialCandidates(route, attempt);
+      const open = (candidate: Node, attempt: DialAttempt) => this.#fleet.pool(candidate).dial(attempt);
+      const socket = await firstToOpen({ route, dial, hedgeAfterMs, open });
+      if (debug.dialer.enabled) debug.dialer('%s:%d through %s: open', host, port, socket.node);
+      return socket;
     } finally {
-      this.#attempts.delete(attempt);
-      attempt[Symbol.dispose]();
+      this.#dials.delete(dial);
+      dial[Symbol.dispose]();
     }
   }
 
@@ -187,7 +183,7 @@ export class TunnelDialer extends EventEmitter<TunnelDialerEvents> implements Di
     if (this.#state === 'closed') return;
     const reason = new ClosedError('the dialer was destroyed', { cause: error });
     this.#finish(reason);
-    for (const attempt of this.#attempts) attempt.abort(reason);
+    for (const dial of this.#dials) dial.abort(reason);
     void this.#fleet.destroy(reason);
   }
 
@@ -212,31 +208,6 @@ export class TunnelDialer extends EventEmitter<TunnelDialerEvents> implements Di
     this.#state = 'closed';
     this.#source?.stop();
     this.#closed.abort(reason);
-  }
-
-  async #dialCandidates(route: Route, attempt: DialAttempt): Promise<TunnelSocket> {
-    const { host, port } = attempt;
-    const failures: TunnelError[] = [];
-    for (const candidate of route.candidates) {
-      try {
-        attempt.host = candidate.host;
-        const socket = await this.#fleet.pool(candidate.node).dial(attempt);
-        if (debug.dialer.enabled) debug.dialer('%s:%d through %s: open', host, port, candidate.node.name);
-        return socket;
-      } catch (error) {
-        if (attempt.signal.aborted || !(error instanceof TunnelError) || !triesNextNode(error, route.kind))
-          throw error;
-        debug.dialer('%s:%d through %s: %s', host, port, candidate.node.name, error.message);
-        failures.push(error);
-      }
-    }
-    const [only] = failures;
-    throw failures.length === 1 && only !== undefined
-      ? only
-      : new AllNodesFailedError(failures, `no node could carry a dial to ${formatEndpoint(host, port)}`, {
-          host,
-          port,
-        });
   }
 
   #isReady(every: boolean): boolean {

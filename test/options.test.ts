@@ -40,7 +40,7 @@ describe('checkTunnelDialerOptions', () => {
       },
       health: { keepaliveIntervalMs: 10_000, keepaliveCountMax: 2 },
       reconnect: { minMs: 250, maxMs: 30_000, stableMs: 10_000, maxHandshakes: 32, maxHandshakesPerNode: 4 },
-      timeouts: { dialMs: 30_000, connectMs: 10_000, graceMs: 30_000 },
+      timeouts: { dialMs: 30_000, connectMs: 10_000, hedgeAfterMs: 1000, graceMs: 30_000 },
     });
   });
 
@@ -51,7 +51,7 @@ describe('checkTunnelDialerOptions', () => {
       timeouts: { graceMs: 0 },
     });
     expect(pool).to.include({ maxQueue: 0, idleTimeoutMs: 60_000, maxConnections: 4 });
-    expect(timeouts).to.deep.equal({ dialMs: 30_000, connectMs: 10_000, graceMs: 0 });
+    expect(timeouts).to.deep.equal({ dialMs: 30_000, connectMs: 10_000, hedgeAfterMs: 1000, graceMs: 0 });
   });
 
   it('cannot be changed behind the back of the dialer', () => {
@@ -92,6 +92,7 @@ describe('checkTunnelDialerOptions', () => {
     ['timeouts.dialMs', 0, /from 1/],
     ['timeouts.connectMs', '10s', /got "10s"/],
     ['timeouts.graceMs', -1, /from 0/],
+    ['timeouts.hedgeAfterMs', 0, /from 1/],
   ];
   for (const [path, value, said] of wrong) {
     it(`refuses ${path} as ${inspect(value)}`, () => {

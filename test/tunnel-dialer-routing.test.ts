@@ -161,6 +161,16 @@ describe('TunnelDialer: which node carries a dial', () => {
       expect(await dial(dialer, podIP)).to.include({ node: 'other' });
     });
 
+    it('hangs: another, tried beside it, and nothing is left on either', async () => {
+      const dialer = await create({}, { timeouts: { hedgeAfterMs: 20 } });
+      owner.faults.neverAnswer();
+      const stream = await dial(dialer, podIP);
+      expect(stream).to.include({ node: 'other' });
+      await roundTrip(stream);
+      const [first] = dialer.status().nodes;
+      expect(first?.channels).to.deep.equal({ open: 0, waiting: 0 });
+    });
+
     it('refuses our key, or has the wrong host key: another', async () => {
       owner.faults.rejectKey();
       const dialer = await create({}, {}, 1);

@@ -13,7 +13,7 @@ import type { TunnelSocket } from '../dialer.js';
 import { asTunnelError } from '../ssh/failures.js';
 import { unlessAborted } from '../unless-aborted.js';
 import { ConnectionSet, type ConnectionSetOptions, type Member } from './connection-set.js';
-import type { DialAttempt } from './dial-attempt.js';
+import type { DialAttempt } from './dial.js';
 import { LaneQueue } from './lane-queue.js';
 import type { PoolSnapshot } from './pool-snapshot.js';
 
@@ -88,7 +88,6 @@ export class NodePool {
    * @throws the attempt's abort reason, or a {@link TunnelError}
    */
   async dial(attempt: DialAttempt): Promise<TunnelSocket> {
-    attempt.node = this.#options.target.node;
     if (this.#closing !== undefined)
       throw new ClosedError(`${attempt.node} is being closed`, this.#context(attempt));
     this.#dials += 1;
@@ -186,6 +185,7 @@ export class NodePool {
       return socket;
     } catch (error) {
       if (attempt.timedOut) this.#connections.suspect(lane.member);
+      if (attempt.wasOvertaken) connection.probeNow();
       throw error;
     }
   }

@@ -10,7 +10,7 @@ import {
   TransportError,
   type TunnelError,
 } from '../../lib/errors.js';
-import { DialAttempt } from '../../lib/pool/dial-attempt.js';
+import { Dial, DialAttempt } from '../../lib/pool/dial.js';
 import type { NodePool } from '../../lib/pool/node-pool.js';
 import { Semaphore } from '../../lib/pool/semaphore.js';
 import type { TunnelSocket } from '../../lib/dialer.js';
@@ -46,9 +46,9 @@ describe('NodePool', () => {
   });
 
   const attemptTo = (port = endpoint.port, timeoutMs = 20_000): DialAttempt => {
-    const attempt = new DialAttempt({ host: '127.0.0.1', port, allowHalfOpen: false, timeoutMs });
-    lab.onEnd(() => attempt[Symbol.dispose]());
-    return attempt;
+    const terms = new Dial({ host: '127.0.0.1', port, allowHalfOpen: false, timeoutMs });
+    lab.onEnd(() => terms[Symbol.dispose]());
+    return new DialAttempt(terms, node.spec.name, '127.0.0.1');
   };
 
   const dial = (pool: NodePool, port = endpoint.port): Promise<TunnelSocket> => pool.dial(attemptTo(port));
@@ -159,7 +159,7 @@ describe('NodePool', () => {
       const given = rejection(pool.dial(attempt));
       const staying = pool.dial(other);
       await turn();
-      attempt.abort(new Error('enough'));
+      attempt.dial.abort(new Error('enough'));
       held.destroy();
       await given;
       (await staying).destroy();
@@ -178,7 +178,7 @@ describe('NodePool', () => {
       node.faults.reset();
       await Promise.all((await dialMany(pool, 20)).map((stream) => roundTrip(stream)));
       expect(hanging.phase).to.equal('open');
-      hanging.abort(new Error('enough'));
+      hanging.dial.abort(new Error('enough'));
       await hung;
     });
 
@@ -208,7 +208,7 @@ describe('NodePool', () => {
       const second = dial(pool);
       await until('two who wait', () => pool.snapshot().channels.waiting === 2);
       const reason = new Error('enough');
-      first.abort(reason);
+      first.dial.abort(reason);
       expect(await given).to.equal(reason);
       expect(pool.snapshot().channels.waiting).to.equal(1);
       held.destroy();
@@ -358,7 +358,7 @@ describe('NodePool', () => {
       const attempt = attemptTo();
       const given = rejection(pool.dial(attempt));
       await node.until(({ connections }) => connections === 1);
-      attempt.abort(new Error('enough'));
+      attempt.dial.abort(new Error('enough'));
       await given;
       await node.until(({ connections }) => connections === 0);
       expect(pool.snapshot()).to.deep.include({
@@ -375,7 +375,7 @@ describe('NodePool', () => {
       const dialled = pool.dial(second);
       await node.until(({ connections }) => connections === 1);
       await turns(3);
-      first.abort(new Error('enough'));
+      first.dial.abort(new Error('enough'));
       await given;
       node.resume();
       await roundTrip(await dialled);
@@ -394,7 +394,7 @@ describe('NodePool', () => {
           for (let ticks = before; ticks > 0; ticks -= 1) await Promise.resolve();
           const neighbour = dial(pool);
           for (let ticks = after; ticks > 0; ticks -= 1) await Promise.resolve();
-          attempt.abort(new Error('enough'));
+          attempt.dial.abort(new Error('enough'));
           await given;
           (await neighbour).destroy();
           await pool.close();
@@ -408,9 +408,9 @@ describe('NodePool', () => {
       for (let round = 0; round < 1000; round += 1) {
         const attempt = attemptTo();
         const given = rejection(pool.dial(attempt));
-        attempt.abort(round);
+        attempt.dial.abort(round);
         expect(await given).to.equal(round);
-        attempt[Symbol.dispose]();
+        attempt.dial[Symbol.dispose]();
       }
       expect(pool.snapshot().channels).to.deep.equal({ open: 1, waiting: 0 });
       held.destroy();
@@ -427,7 +427,7 @@ describe('NodePool', () => {
         const attempts = Array.from({ length: 20 }, () => attemptTo());
         const given = attempts.map((attempt) => rejection(pool.dial(attempt)));
         await node.until(({ pendingOpens }) => pendingOpens === 20);
-        for (const attempt of attempts) attempt.abort(new Error('enough'));
+        for (const attempt of attempts) attempt.dial.abort(new Error('enough'));
         await Promise.all(given);
         open();
         await nothingLeft(pool);
@@ -444,7 +444,7 @@ describe('NodePool', () => {
         const attempt = attemptTo();
         const given = rejection(pool.dial(attempt));
         await turns(round % 7);
-        attempt.abort(new Error('enough'));
+        attempt.dial.abort(new Error('enough'));
         await given;
       }
       await node.until(({ connections }) => connections === 0);
@@ -465,7 +465,7 @@ describe('NodePool', () => {
         const attempt = attemptTo();
         const given = rejection(pool.dial(attempt));
         await node.until(({ pendingOpens }) => pendingOpens === asked);
-        attempt.abort(new Error('enough'));
+        attempt.dial.abort(new Error('enough'));
         await given;
       }
       const fifth = dial(pool);
@@ -565,7 +565,7 @@ describe('NodePool', () => {
       const attempt = attemptTo();
       const given = rejection(pool.dial(attempt));
       expect(pool.load).to.equal(2);
-      attempt.abort(new Error('enough'));
+      attempt.dial.abort(new Error('enough'));
       await given;
       expect(pool.load).to.equal(1);
     });
@@ -628,7 +628,7 @@ describe('NodePool', () => {
       const attempts = [attemptTo(), attemptTo(), attemptTo()];
       const given = attempts.map((attempt) => rejection(pool.dial(attempt)));
       await until('the failure', () => pool.snapshot().state === 'degraded');
-      for (const attempt of attempts) attempt.abort(new Error('enough'));
+      for (const attempt of attempts) attempt.dial.abort(new Error('enough'));
       await Promise.all(given);
       const unhandled = await unhandledDuring(async () => {
         const closing = pool.close();
@@ -680,7 +680,7 @@ describe('NodePool', () => {
       const dialled = rejection(pool.dial(attempt));
       await node.until(({ pendingOpens }) => pendingOpens === 1);
       const error = new ClosedError('destroyed');
-      attempt.abort(error);
+      attempt.dial.abort(error);
       const destroyed = pool.destroy(error);
       expect((await errored)[0]).to.include({ code: 'ECONNRESET', cause: error });
       expect(await dialled).to.equal(error);

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { NodePool, type NodePoolOptions } from '../../lib/pool/node-pool.js';
-import type { DialAttempt } from '../../lib/pool/dial-attempt.js';
+import type { DialAttempt } from '../../lib/pool/dial.js';
 import { Semaphore } from '../../lib/pool/semaphore.js';
 import { Connection, type ConnectionOptions } from '../../lib/ssh/connection.js';
 import { Credentials } from '../../lib/ssh/login/credentials.js';
@@ -114,7 +114,7 @@ export class Lab {
     this.onEnd(() => void pool.destroy(over));
     const attempts = new Set<DialAttempt>();
     this.onEnd(() => {
-      for (const attempt of attempts) attempt.abort(over);
+      for (const attempt of attempts) attempt.dial.abort(over);
     });
     const dial = pool.dial.bind(pool);
     pool.dial = (attempt) => {

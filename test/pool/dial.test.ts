@@ -2,9 +2,9 @@ import { expect } from 'chai';
 import { EventEmitter, getEventListeners } from 'node:events';
 import sinon, { type SinonFakeTimers } from 'sinon';
 import { DialTimeoutError, type DialPhase } from '../../lib/errors.js';
-import { DialAttempt, type DialAttemptOptions } from '../../lib/pool/dial-attempt.js';
+import { Dial, DialAttempt, type DialSpec } from '../../lib/pool/dial.js';
 
-describe('DialAttempt', () => {
+describe('Dial', () => {
   let clock: SinonFakeTimers;
 
   beforeEach(() => {
@@ -15,15 +15,14 @@ describe('DialAttempt', () => {
     clock.restore();
   });
 
-  const begin = (options: Partial<DialAttemptOptions> = {}) =>
-    new DialAttempt({ host: '10.0.0.1', port: 10250, allowHalfOpen: false, timeoutMs: 1000, ...options });
+  const begin = (options: Partial<DialSpec> = {}) =>
+    new Dial({ host: '10.0.0.1', port: 10250, allowHalfOpen: false, timeoutMs: 1000, ...options });
 
   it('goes on until something ends it', () => {
-    const attempt = begin();
+    const dial = begin();
     clock.tick(999);
-    expect(attempt.signal.aborted).to.equal(false);
-    expect(attempt.timedOut).to.equal(false);
-    attempt[Symbol.dispose]();
+    expect(dial.signal.aborted).to.equal(false);
+    dial[Symbol.dispose]();
   });
 
   const phases: [phase: DialPhase, said: RegExp][] = [
@@ -33,31 +32,31 @@ describe('DialAttempt', () => {
   ];
   for (const [phase, said] of phases) {
     it(`times out in the phase ${phase} with what it waited for, and where`, () => {
-      const attempt = begin();
+      const dial = begin();
+      const attempt = new DialAttempt(dial, 'node-1', '127.0.0.1');
       attempt.phase = phase;
-      attempt.node = 'node-1';
       clock.tick(1000);
-      const reason = attempt.signal.reason as DialTimeoutError;
+      const reason = dial.signal.reason as DialTimeoutError;
       expect(reason).to.be.an.instanceOf(DialTimeoutError);
-      expect(reason).to.include({ code: 'ETIMEDOUT', phase, node: 'node-1', host: '10.0.0.1', port: 10250 });
-      expect(reason.message).to.match(said).and.include('10.0.0.1:10250 through node-1 within 1000 ms');
+      expect(reason).to.include({ code: 'ETIMEDOUT', phase, node: 'node-1', host: '127.0.0.1', port: 10250 });
+      expect(reason.message).to.match(said).and.include('127.0.0.1:10250 through node-1 within 1000 ms');
       expect(attempt.timedOut).to.equal(true);
+      expect(attempt.signal.reason).to.equal(reason);
     });
   }
 
   it('names no node before it is at one', () => {
-    const attempt = begin();
+    const dial = begin();
     clock.tick(1000);
-    expect((attempt.signal.reason as Error).message).to.include('no stream to 10.0.0.1:10250 within');
+    expect((dial.signal.reason as Error).message).to.include('no stream to 10.0.0.1:10250 within');
   });
 
   it("ends with the reason of the caller's signal", () => {
     const controller = new AbortController();
-    const attempt = begin({ signal: controller.signal });
+    const dial = begin({ signal: controller.signal });
     const reason = { any: 'thing' };
     controller.abort(reason);
-    expect(attempt.signal.reason).to.equal(reason);
-    expect(attempt.timedOut).to.equal(false);
+    expect(dial.signal.reason).to.equal(reason);
   });
 
   it('has ended when it begins with a signal that was aborted', () => {
@@ -73,31 +72,31 @@ describe('DialAttempt', () => {
       addEventListener: (name: string, listener: () => void) => listeners.on(name, listener),
       removeEventListener: (name: string, listener: () => void) => listeners.off(name, listener),
     };
-    const attempt = begin({ signal: polyfill as unknown as AbortSignal });
+    const dial = begin({ signal: polyfill as unknown as AbortSignal });
     polyfill.reason = 'enough';
     listeners.emit('abort');
-    expect(attempt.signal.reason).to.equal('enough');
-    attempt[Symbol.dispose]();
+    expect(dial.signal.reason).to.equal('enough');
+    dial[Symbol.dispose]();
     expect(listeners.listenerCount('abort')).to.equal(0);
   });
 
   it('ends once: what comes first is the reason', () => {
     const controller = new AbortController();
-    const attempt = begin({ signal: controller.signal });
-    attempt.abort('first');
+    const dial = begin({ signal: controller.signal });
+    dial.abort('first');
     controller.abort('second');
     clock.tick(1000);
-    expect(attempt.signal.reason).to.equal('first');
+    expect(dial.signal.reason).to.equal('first');
   });
 
   it('lets go of its deadline and of the signal when it is over, and hears neither any more', () => {
     const controller = new AbortController();
-    const attempt = begin({ signal: controller.signal });
-    attempt[Symbol.dispose]();
+    const dial = begin({ signal: controller.signal });
+    dial[Symbol.dispose]();
     expect(clock.countTimers()).to.equal(0);
     expect(getEventListeners(controller.signal, 'abort')).to.have.length(0);
     controller.abort();
-    expect(attempt.signal.aborted).to.equal(false);
+    expect(dial.signal.aborted).to.equal(false);
   });
 
   it('may share a signal with many others without a warning', async () => {
@@ -109,7 +108,36 @@ describe('DialAttempt', () => {
     await new Promise((resolve) => setImmediate(resolve));
     process.off('warning', note);
     expect(warnings).to.deep.equal([]);
-    for (const attempt of attempts) attempt[Symbol.dispose]();
+    for (const dial of attempts) dial[Symbol.dispose]();
     expect(getEventListeners(signal, 'abort')).to.have.length(0);
+  });
+
+  describe('an attempt at one node', () => {
+    it('ends with the dial, before it has begun or later, until it has let go of it', () => {
+      const dial = begin();
+      const [attempt, over] = ['a', 'b'].map((node) => new DialAttempt(dial, node, '10.0.0.1'));
+      over?.[Symbol.dispose]();
+      dial.abort('enough');
+      expect(attempt?.signal.reason).to.equal('enough');
+      expect(over?.signal.aborted).to.equal(false);
+      expect(new DialAttempt(dial, 'c', '10.0.0.1').signal.reason).to.equal('enough');
+    });
+
+    it('ends by itself when another was faster, which is no timeout', () => {
+      const dial = begin();
+      const attempt = new DialAttempt(dial, 'a', '10.0.0.1');
+      expect(attempt.wasOvertaken).to.equal(false);
+      attempt.overtake();
+      expect(attempt).to.include({ wasOvertaken: true, timedOut: false });
+      expect(dial.signal.aborted).to.equal(false);
+      dial[Symbol.dispose]();
+    });
+
+    it('is what the deadline of the dial speaks of, the latest if there are several', () => {
+      const dial = begin();
+      for (const node of ['a', 'b']) new DialAttempt(dial, node, '10.0.0.1').phase = 'connect';
+      clock.tick(1000);
+      expect(dial.signal.reason).to.include({ node: 'b', phase: 'connect' });
+    });
   });
 });
