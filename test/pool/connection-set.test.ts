@@ -3,6 +3,7 @@ import sinon from 'sinon';
 import { ClosedError, TransportError, type TunnelError } from '../../lib/errors.js';
 import { ConnectionSet, type ConnectionSetOptions, type Member } from '../../lib/pool/connection-set.js';
 import { Semaphore } from '../../lib/pool/semaphore.js';
+import type { TunnelSocket } from '../../lib/dialer.js';
 import type { SshNode } from '../../lib/testing/index.js';
 import { Lab, rejection, turns, until } from '../support/dialer.js';
 
@@ -53,6 +54,14 @@ describe('ConnectionSet', () => {
     return { set, world, lanes, want };
   }
 
+  /** A stream on one of the connections, which the test may cut. */
+  async function openStream({ connection }: Member): Promise<TunnelSocket> {
+    const { port } = await lab.endpoint();
+    const request = { host: '127.0.0.1', port, allowHalfOpen: false, onFree: () => undefined };
+    const socket = await connection.open(request, new AbortController().signal);
+    return socket.on('error', () => undefined);
+  }
+
   const allReady = ({ members }: ConnectionSet): boolean =>
     [...members].every(({ connection }) => connection.state === 'ready');
 
@@ -66,6 +75,32 @@ describe('ConnectionSet', () => {
     await turns(3);
     expect(node.totalConnections).to.equal(2);
     expect(set.counts).to.deep.equal({ connected: 2, failed: 0, lost: 0 });
+  });
+
+  it('tells when it makes a connection, and when that is ready and over', async () => {
+    const { set, world } = create({ minConnections: 0 });
+    const member = set.withRoom()!;
+    expect(world.changes).to.equal(1);
+    await member.ready;
+    await until('word of it', () => world.changes === 2);
+    node.cut('rst');
+    await until('the loss', () => set.counts.lost === 1);
+    expect(world.changes).to.equal(3);
+  });
+
+  it('makes those that are wanted as soon as one has succeeded, though an attempt before it failed', async () => {
+    node.faults.rejectKey();
+    const { set } = create({
+      minConnections: 2,
+      handshakes: [new Semaphore(1)],
+      reconnect: { minMs: 60_000, maxMs: 60_000, stableMs: 1 },
+      onChange: () => {
+        if (set.counts.failed > 0) node.faults.reset();
+      },
+    });
+    set.maintain();
+    await until('two', () => set.counts.connected === 2);
+    expect(set.counts.failed).to.equal(1);
   });
 
   it('makes none before one is wanted', async () => {
@@ -113,6 +148,17 @@ describe('ConnectionSet', () => {
     older.lanes -= 1;
     expect(older.connection.state).to.equal('connecting');
     expect(set.withRoom()).to.equal(newer);
+  });
+
+  it('gives lanes on the oldest of those that are being made', async () => {
+    node.faults.stallHandshake();
+    const { set, lanes, want } = create({ minConnections: 0 });
+    want(4);
+    const [older, newer] = [lanes[0]!, lanes[2]!];
+    expect(newer).to.not.equal(older);
+    for (const member of [older, newer]) member.lanes -= 1;
+    expect(set.withRoom()).to.equal(older);
+    await node.until(({ connections }) => connections === 2);
   });
 
   it('has no more handshakes under way than permits', async () => {
@@ -234,6 +280,33 @@ describe('ConnectionSet', () => {
     }
   });
 
+  for (const [what, isUsed, ageMs] of [
+    ['that carries a stream', true, 1000],
+    ['that nobody has used yet', false, 400],
+  ] as const) {
+    it(`waits when one ${what} is lost for the fourth time`, async () => {
+      const clock = sinon.useFakeTimers({ toFake: ['performance'] });
+      try {
+        const { set } = create({ reconnect: { minMs: 60_000, maxMs: 60_000, stableMs: 10_000 } });
+        set.maintain();
+        for (let times = 1; times <= 4; times += 1) {
+          await until('a connection', () => set.counts.connected === times);
+          expect(set.reconnect.failure).to.equal(undefined);
+          const [member] = set.members;
+          if (isUsed) await openStream(member!);
+          clock.tick(ageMs);
+          node.cut('rst');
+          await until('the loss', () => set.counts.lost === times);
+          clock.tick(1);
+        }
+        expect(set.reconnect.failure).to.be.an.instanceOf(TransportError);
+        expect(set.size).to.equal(0);
+      } finally {
+        clock.restore();
+      }
+    });
+  }
+
   it('does not replace one that is not to be kept up', async () => {
     const { set, lanes, world } = create({ minConnections: 0 });
     set.withRoom();
@@ -250,6 +323,42 @@ describe('ConnectionSet', () => {
     const member = set.withRoom();
     expect(await rejection<TunnelError>(member!.ready)).to.include({ code: 'ERR_TUNNEL_AUTH' });
     expect(set.reconnect.failure).to.include({ code: 'ERR_TUNNEL_AUTH' });
+  });
+
+  it('asks for a sign of life with each dial that is not answered, and replaces a connection after sixteen in a row', async () => {
+    const { set } = create();
+    set.maintain();
+    await until('one', () => allReady(set));
+    const [member] = set.members;
+    const { connection } = member!;
+    const stream = await openStream(member!);
+    await until('the answer to the first keepalive', () => connection.roundTripMs !== undefined);
+    for (let times = 1; times < 16; times += 1) {
+      const before = connection.roundTripMs;
+      set.suspect(member!);
+      await until('an answer', () => connection.roundTripMs !== before);
+      expect(set.has(member!)).to.equal(true);
+    }
+    set.suspect(member!);
+    expect(set.has(member!)).to.equal(false);
+    expect([set.size, set.draining.size, stream.destroyed]).to.deep.equal([1, 1, false]);
+    await until('another', () => set.counts.connected === 2);
+    expect(set.counts).to.include({ failed: 0, lost: 0 });
+  });
+
+  it('keeps nothing of a connection that is suspected or unused when it is over already', async () => {
+    const { set } = create({ minConnections: 0 });
+    const member = set.withRoom()!;
+    await member.ready;
+    node.cut('rst');
+    await until('the loss', () => set.counts.lost === 1);
+    const other = set.withRoom()!;
+    await other.ready;
+    for (let times = 0; times < 20; times += 1) set.suspect(member);
+    set.releaseUnused(member);
+    expect([...set.members]).to.deep.equal([other]);
+    expect(set.draining.size).to.equal(0);
+    await set.close();
   });
 
   it('closes a connection above those to be kept up when nobody uses it, and no other', async () => {
@@ -282,16 +391,64 @@ describe('ConnectionSet', () => {
     expect(set.counts).to.deep.equal({ connected: 1, failed: 0, lost: 0 });
   });
 
+  it('does not give up attempts for connections that are to be kept up', async () => {
+    node.faults.stallHandshake();
+    const { set } = create({ minConnections: 2 });
+    set.maintain();
+    const members = [...set.members];
+    await node.until(({ connections }) => connections === 2);
+    set.abandonAttempts();
+    expect([...set.members]).to.deep.equal(members);
+  });
+
+  for (const how of ['close', 'destroy'] as const) {
+    it(`leaves no timer after ${how} while a failure is being waited out`, async () => {
+      const clock = sinon.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+      try {
+        await node.stop();
+        const { set } = create({ reconnect: { minMs: 60_000, maxMs: 60_000, stableMs: 1 } });
+        set.maintain();
+        await until('a failure', () => set.counts.failed === 1);
+        expect(clock.countTimers()).to.be.above(0);
+        if (how === 'close') await set.close();
+        else set.destroy(new ClosedError('destroyed'));
+        expect(clock.countTimers()).to.equal(0);
+      } finally {
+        clock.restore();
+      }
+    });
+  }
+
   it('closes with the sockets of its connections, while it makes no more', async () => {
     const { set, want } = create();
     want(4);
     await until('two', () => allReady(set));
-    await set.close();
+    const connections = [...set.members].map(({ connection }) => connection);
+    const closing = set.close();
+    const events: string[] = [];
+    for (const { gone } of connections) void gone.then(() => events.push('socket'));
+    await closing.then(() => events.push('set'));
+    expect(events).to.deep.equal(['socket', 'socket', 'set']);
     expect(set.size).to.equal(0);
     expect(set.withRoom()).to.equal(undefined);
     await node.until(({ connections }) => connections === 0);
     set.maintain();
     expect(set.size).to.equal(0);
+  });
+
+  it('closes with the last of its streams', async () => {
+    const { set, want } = create();
+    want(4);
+    await until('two', () => allReady(set));
+    const streams = await Promise.all([...set.members].map((member) => openStream(member)));
+    let closed = false;
+    const closing = set.close().then(() => (closed = true));
+    streams[0]!.destroy();
+    await node.until(({ connections }) => connections === 1);
+    await turns(5);
+    expect(closed).to.equal(false);
+    streams[1]!.destroy();
+    await closing;
   });
 
   it('closes in the midst of attempts and back-offs', async () => {
@@ -328,11 +485,7 @@ describe('ConnectionSet', () => {
     const { set, lanes, want } = create({ minConnections: 0 });
     want(1);
     await until('one', () => allReady(set));
-    const endpoint = await lab.endpoint();
-    const socket = await lanes[0]!.connection.open(
-      { host: '127.0.0.1', port: endpoint.port, allowHalfOpen: false, onFree: () => undefined },
-      new AbortController().signal,
-    );
+    const socket = await openStream(lanes[0]!);
     const errored = new Promise((resolve) => socket.once('error', resolve));
     lanes[0]!.lanes = 0;
     set.releaseUnused(lanes[0]!);
@@ -346,5 +499,7 @@ describe('ConnectionSet', () => {
     await set.close();
     await node.until(({ connections }) => connections === 0);
     expect(set.counts).to.include({ failed: 0, lost: 0 });
+    set.beginClosing();
+    expect(set.withRoom()).to.equal(undefined);
   });
 });

@@ -163,6 +163,16 @@ describe('Reconnect', () => {
     expect(waits(reconnect, 1)).to.deep.equal([500]);
   });
 
+  it('counts how long it has lasted from the first of several connections', () => {
+    const reconnect = create();
+    waits(reconnect, 6);
+    reconnect.connected();
+    clock.tick(9999);
+    reconnect.connected();
+    clock.tick(1);
+    expect(waits(reconnect, 1)).to.deep.equal([500]);
+  });
+
   it('forgets young losses, too, when a connection has lasted', () => {
     const reconnect = create();
     for (let times = 0; times < 3; times += 1) live(reconnect, 100);
