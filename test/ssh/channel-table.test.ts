@@ -87,6 +87,34 @@ describe('ChannelTable', () => {
     ]);
   });
 
+  it('tells of a refusal once, whatever the peer says afterwards, and when the connection is gone', () => {
+    const { events, table, handlers, open, confirm } = create();
+    open('a');
+    open('b');
+    handlers.CHANNEL_OPEN_FAILURE(undefined, 0, 2, 'Connection refused');
+    handlers.CHANNEL_CLOSE(undefined, 1);
+    events.length = 0;
+    for (const id of [0, 1]) {
+      handlers.CHANNEL_OPEN_FAILURE(undefined, id, 2, 'Connection refused');
+      handlers.CHANNEL_CLOSE(undefined, id);
+      confirm(id);
+    }
+    table.loseAll();
+    expect(events).to.deep.equal([]);
+  });
+
+  it('asks for no channel under the number of the one before, which the peer may still speak of', () => {
+    const { events, asked, handlers, open, confirm } = create();
+    open('a');
+    confirm(0);
+    handlers.CHANNEL_CLOSE(undefined, 0);
+    open('b');
+    expect(asked[1]).to.match(/^1 /);
+    events.length = 0;
+    confirm(0);
+    expect(events).to.deep.equal([]);
+  });
+
   it('ignores what arrives for no channel, for one that is not open yet, and for one that is over', () => {
     const { events, handlers, open, confirm } = create();
     const speakOf = (id: number) => {

@@ -70,6 +70,14 @@ describe('Connection', () => {
     return { place, socket };
   }
 
+  /** The TCP socket of the only connection. */
+  function transportSocket(): TransportSocket {
+    const handles = (process as unknown as { _getActiveHandles: () => unknown[] })._getActiveHandles();
+    const found = handles.filter((handle) => handle instanceof TransportSocket);
+    expect(found).to.have.length(1);
+    return found[0]!;
+  }
+
   describe('its states', () => {
     it('are idle, connecting, ready and, once it is closed, closed', async () => {
       const { connection, ends } = create();
@@ -388,7 +396,11 @@ describe('Connection', () => {
       expect(getEventListeners(controller.signal, 'abort')).to.have.length(0);
       controller.abort(new Error('enough'));
       await roundTrip(stream);
-      expect([place.freed, connection.openChannels]).to.deep.equal([0, 1]);
+      expect([place.freed, connection.openChannels, connection.isQuiet]).to.deep.equal([0, 1, false]);
+      stream.destroy();
+      expect([place.freed, connection.openChannels, connection.isQuiet]).to.deep.equal([1, 0, true]);
+      connection.close();
+      expect(connection.state).to.equal('closed');
     });
 
     it('and refused too late leaves nothing behind', async () => {
@@ -420,6 +432,23 @@ describe('Connection', () => {
       expect(connection.state).to.equal('closed');
       expect(ends).to.deep.equal([undefined]);
     });
+
+    for (const maxLingering of [0, 1]) {
+      it(`ends a connection that drains and waits for nothing else, with ${maxLingering} lingering, and gives its place free once`, async () => {
+        const { connection, ends } = await connect({ maxLingering });
+        node.faults.neverAnswer();
+        const controller = new AbortController();
+        const { place, socket } = open(connection, 1, controller.signal);
+        await node.until(({ pendingOpens }) => pendingOpens === 1);
+        connection.close();
+        expect(connection.state).to.equal('draining');
+        const reason = new Error('enough');
+        controller.abort(reason);
+        expect(await rejection(socket)).to.equal(reason);
+        expect(ends).to.deep.equal([undefined]);
+        expect([place.freed, connection.isQuiet]).to.deep.equal([1, true]);
+      });
+    }
 
     it('gives its place free once when the connection is lost after it', async () => {
       const { connection } = await connect({ maxLingering: 0 });
@@ -511,6 +540,41 @@ describe('Connection', () => {
       await turns(2);
       expect(outcomes).to.have.length(written);
       expect(outcomes.slice(done).every((error) => error instanceof Error)).to.equal(true);
+    });
+
+    it('reports no write as done that comes after the FIN of the node, and before we have heard of it', async () => {
+      const endpoint = await lab.endpoint();
+      const { connection } = await connect();
+      const stream = await open(connection, endpoint.port).socket;
+      stream.on('error', () => undefined);
+      const outcomes: (Error | null | undefined)[] = [];
+      transportSocket().prependOnceListener('end', () => {
+        expect(connection.state).to.equal('ready');
+        stream.write('too late', (error) => void outcomes.push(error));
+      });
+      const closed = new Promise((resolve) => stream.once('close', resolve));
+      node.cut('fin');
+      await closed;
+      await turns(2);
+      expect(outcomes).to.have.length(1);
+      expect(outcomes[0]).to.be.an.instanceOf(TransportError);
+    });
+
+    it('is reported as over before the places of its channels are free, so that nobody takes one of them', async () => {
+      const endpoint = await lab.endpoint();
+      const events: string[] = [];
+      const { connection } = await connect({ onClosed: () => void events.push('over') });
+      const request = { host: '127.0.0.1', port: endpoint.port, allowHalfOpen: false };
+      const { signal } = new AbortController();
+      const onFree = (): void => void events.push('free');
+      const stream = await connection.open({ ...request, onFree }, signal);
+      stream.on('error', () => undefined);
+      node.faults.neverAnswer();
+      const opening = rejection(connection.open({ ...request, onFree }, signal));
+      await node.until(({ pendingOpens }) => pendingOpens === 1);
+      node.cut('rst');
+      await opening;
+      expect(events).to.deep.equal(['over', 'free', 'free']);
     });
 
     it('still lets a stream end cleanly, with all data, whose EOF had arrived', async () => {
@@ -905,8 +969,7 @@ describe('Connection', () => {
         Array.from({ length: 20 }, () => open(connection, endpoint.port).socket),
       );
       const outcome = { done: 0, failed: 0, most: 0 };
-      const handles = (process as unknown as { _getActiveHandles: () => unknown[] })._getActiveHandles();
-      const transport = handles.find((handle) => handle instanceof TransportSocket)!;
+      const transport = transportSocket();
       node.pause();
       for (let round = 0; round < 60; round += 1) {
         for (const stream of streams) {
