@@ -91,6 +91,24 @@ describe('TunnelDialer: ready', () => {
     await ready;
   });
 
+  it('resolves for a node that is degraded: connected, though further connections fail', async () => {
+    const dialer = lab.dialer([a], { pool: { maxConnections: 2, maxChannelsPerConnection: 1 } });
+    const endpoint = await lab.endpoint();
+    const stream = await dialer.dial('127.0.0.1', endpoint.port, { node: 'a' });
+    a.faults.rejectKey();
+    const controller = new AbortController();
+    const { signal } = controller;
+    const waiting = rejection(dialer.dial('127.0.0.1', endpoint.port, { node: 'a', signal }));
+    await until('the failure', () => dialer.status().nodes[0]?.state === 'degraded');
+    const isReady = watch(dialer.ready());
+    const isEveryReady = watch(dialer.ready({ every: true }));
+    await turns(2);
+    expect([isReady(), isEveryReady()]).to.deep.equal([true, true]);
+    controller.abort();
+    await waiting;
+    stream.destroy();
+  });
+
   it('resolves when those that were not ready are removed', async () => {
     await b.stop();
     const dialer = lab.dialer([a, b], { reconnect: { minMs: 60_000, maxMs: 60_000 } });

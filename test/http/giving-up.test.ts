@@ -109,6 +109,29 @@ for (const scheme of schemes) {
       expect(stage.recorder.options[0]?.signal?.aborted).to.equal(true);
     });
 
+    it("reports the agent's timeout while it waits for a response", async () => {
+      const { server, port } = await scheme.serve(stage, () => undefined);
+      const agent = scheme.agent(stage, { timeout: 30 });
+      const request = scheme.request({ agent, host: '127.0.0.1', port }).end();
+      const failed = failure(request);
+      await Promise.all([once(server, 'request'), once(request, 'timeout')]);
+      request.destroy(new Error('too slow'));
+      expect(await failed).to.include({ message: 'too slow' });
+      await nothingLeft(agent);
+    });
+
+    it("reports the agent's timeout while it is dialled", async () => {
+      stage.ssh.faults.neverAnswer();
+      const { port } = await scheme.serve(stage, () => undefined);
+      const agent = scheme.agent(stage, { timeout: 30 });
+      const request = scheme.request({ agent, host: '127.0.0.1', port }).end();
+      const failed = failure(request);
+      await once(request, 'timeout');
+      request.destroy();
+      expect(await failed).to.include({ code: 'ECONNRESET' });
+      expect(stage.recorder.options[0]?.signal?.aborted).to.equal(true);
+    });
+
     it("is given up with the agent's timeout when it is idle", async () => {
       const { port } = await scheme.serve(stage, (_request, response) => response.end('ok'));
       const agent = scheme.agent(stage, { timeout: 30 });
