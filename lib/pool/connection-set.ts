@@ -20,7 +20,7 @@ export interface ConnectionSetOptions {
   readonly needsRoom: () => boolean;
   /** Called when there may be room for more channels. */
   readonly onRoom: () => void;
-  /** Called when a connection has become ready or is over, or an attempt has failed. */
+  /** Called when a connection is begun, has become ready or is over, or an attempt has failed. */
   readonly onChange: () => void;
 }
 
@@ -109,7 +109,6 @@ export class ConnectionSet {
         return;
       }
       this.#add();
-      this.#options.onRoom();
     }
   }
 

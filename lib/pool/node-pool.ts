@@ -1,7 +1,9 @@
 import type { AbortableSignal } from '../abortable-signal.js';
 import {
+  ChannelRefusedError,
   ClosedError,
   DialTimeoutError,
+  EndpointError,
   NodeUnavailableError,
   PoolExhaustedError,
   TransportError,
@@ -184,6 +186,8 @@ export class NodePool {
       lane.member.openTimeouts = 0;
       return socket;
     } catch (error) {
+      if (error instanceof EndpointError || error instanceof ChannelRefusedError)
+        lane.member.openTimeouts = 0;
       if (attempt.timedOut) this.#connections.suspect(lane.member);
       if (attempt.wasOvertaken) connection.probeNow();
       throw error;
@@ -241,7 +245,7 @@ export class NodePool {
 
   #laneGone(member: Member): void {
     member.lanes -= 1;
-    if (this.#connections.has(member)) this.#connections.releaseUnused(member);
+    this.#connections.releaseUnused(member);
     this.#lanes.roomAppeared();
   }
 

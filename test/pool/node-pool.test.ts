@@ -182,6 +182,21 @@ describe('NodePool', () => {
       await hung;
     });
 
+    it('that time out do not cost the connection that answers others, if only with a refusal', async () => {
+      const pool = lab.pool(node);
+      await dial(pool);
+      for (let times = 0; times < 16; times += 1) {
+        node.faults.neverAnswer();
+        await rejection(pool.dial(attemptTo(endpoint.port, 5)));
+        node.faults.reset();
+        node.faults.refuse({ reason: 2, description: 'Connection refused' });
+        await rejection(dial(pool));
+        node.faults.reset();
+      }
+      await roundTrip(await dial(pool));
+      expect(node.totalConnections).to.equal(1);
+    });
+
     it('wait in turn when every connection is full, and are refused when too many wait', async () => {
       const pool = lab.pool(node, { maxConnections: 1, maxChannelsPerConnection: 2, maxQueue: 3 });
       const held = await dialMany(pool, 2);
