@@ -174,6 +174,7 @@ function statusOf({ node, pool, state, since }: Entry): NodeStatus {
       cause: { code: failure.code, message: failure.message },
       retryAt: new Date(Date.now() + retryInMs),
     }),
+    ...(node.clusterReady !== undefined && { clusterReady: node.clusterReady }),
     ...(roundTripMs !== undefined && { roundTripMs }),
     connections,
     channels,

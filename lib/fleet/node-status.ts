@@ -22,6 +22,8 @@ export interface NodeStatus {
   readonly cause?: { readonly code: string; readonly message: string };
   /** When the next attempt to connect is due. */
   readonly retryAt?: Date;
+  /** Whether the cluster takes the node for ready, if its source says so. */
+  readonly clusterReady?: boolean;
   /** How long sshd took to answer the last keepalive, in milliseconds. */
   readonly roundTripMs?: number;
   readonly connections: PoolSnapshot['connections'];

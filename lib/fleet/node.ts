@@ -3,6 +3,7 @@ import type { HostKeyVerifier } from '../ssh/host-keys/verifier.js';
 import { hostKeyVerifierFor } from '../ssh/host-keys/pinned-host-key.js';
 import {
   arrayOf,
+  boolean,
   describeValue,
   host,
   objectOf,
@@ -36,6 +37,10 @@ export interface NodeSpec {
   username?: string | undefined;
   /** Where a dial to the node's own name or addresses arrives, such as `127.0.0.1`. Default: as asked for. */
   selfAddress?: string | undefined;
+  /** Port of its kubelet, which probes ask. Default: 10250. */
+  kubeletPort?: number | undefined;
+  /** Whether the cluster takes the node for ready. It is shown in the status and changes nothing else. Default: not known. */
+  clusterReady?: boolean | undefined;
 }
 
 /** A checked {@link NodeSpec}: frozen, with its defaults, IP addresses in canonical form without brackets. */
@@ -49,6 +54,8 @@ export interface Node {
   readonly hostKey: string | HostKeyVerifier | undefined;
   readonly username: string | undefined;
   readonly selfAddress: string | undefined;
+  readonly kubeletPort: number;
+  readonly clusterReady: boolean | undefined;
 }
 
 const dialable: Check<string> = (value, path) => parseHost(host(value, path)).host;
@@ -75,6 +82,8 @@ const checkSpec = objectOf({
   hostKey: optional(hostKey),
   username: optional(username),
   selfAddress: optional(dialable),
+  kubeletPort: withDefault(port, 10250),
+  clusterReady: optional(boolean),
 } satisfies Record<keyof NodeSpec, Check<unknown>>);
 
 const checkNode: Check<Node> = (value, path) => {

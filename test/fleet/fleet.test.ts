@@ -282,7 +282,9 @@ describe('Fleet', () => {
     it('leave out what there is not', () => {
       const { fleet } = create();
       fleet.update(specs('a'));
-      expect(fleet.status('a')).to.not.have.any.keys('cause', 'retryAt', 'roundTripMs');
+      expect(fleet.status('a')).to.not.have.any.keys('cause', 'retryAt', 'roundTripMs', 'clusterReady');
+      fleet.update([{ name: 'a', address: 'a.example', clusterReady: false }]);
+      expect(fleet.status('a')).to.include({ clusterReady: false });
     });
   });
 

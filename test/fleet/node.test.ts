@@ -44,6 +44,8 @@ describe('normalizeNodes', () => {
       hostKey: undefined,
       username: undefined,
       selfAddress: undefined,
+      kubeletPort: 10250,
+      clusterReady: undefined,
     });
   });
 
@@ -153,6 +155,16 @@ describe('normalizeNodes', () => {
         'nodes[1].username must be a non-empty string',
       ],
       [
+        'a wrong kubelet port',
+        { name: 'a', address: 'a', kubeletPort: 0 },
+        'nodes[1].kubeletPort must be an integer from 1',
+      ],
+      [
+        'a readiness that is text',
+        { name: 'a', address: 'a', clusterReady: 'True' },
+        'nodes[1].clusterReady must be true or false',
+      ],
+      [
         'a wrong self',
         { name: 'a', address: 'a', selfAddress: '' },
         'nodes[1].selfAddress must be a host name or',
@@ -229,6 +241,8 @@ describe('sameNode', () => {
     { addresses: [] },
     { podCIDRs: ['10.244.2.0/24'] },
     { selfAddress: undefined },
+    { kubeletPort: 10260 },
+    { clusterReady: false },
     { address: '::ffff:10.0.0.11' },
   ];
   const replaced: Partial<NodeSpec>[] = [
