@@ -13,6 +13,8 @@ export type { NodeSource, NodeUpdate, Nodes } from './fleet/node-source.js';
 export { nodesFile, type NodesFileOptions } from './fleet/nodes-file.js';
 export type { SourceStatus } from './fleet/source-follower.js';
 export type { NodeState, NodeStatus } from './fleet/node-status.js';
+export type { ProbeOptions } from './fleet/probe.js';
+export type { ProbeStatus } from './fleet/prober.js';
 
 export type { HostIdentity, HostKeyVerdict, HostKeyVerifier } from './ssh/host-keys/verifier.js';
 export { knownHosts } from './ssh/host-keys/known-hosts.js';

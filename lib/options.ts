@@ -1,5 +1,6 @@
 import { InvalidOptionError } from './errors.js';
 import type { Nodes } from './fleet/node-source.js';
+import { checkProbe, type ProbeOptions } from './fleet/probe.js';
 import { isHostKeyVerifier, type HostKeyVerifier } from './ssh/host-keys/verifier.js';
 import {
   describeKind,
@@ -7,6 +8,7 @@ import {
   milliseconds,
   objectOf,
   oneOf,
+  optional,
   username,
   withDefault,
   type Check,
@@ -47,6 +49,8 @@ export interface HealthOptions {
   keepaliveIntervalMs?: number | undefined;
   /** Unanswered questions after which a connection is dead: that is `keepaliveIntervalMs × (keepaliveCountMax + 1)` after the last byte. Default: 2. */
   keepaliveCountMax?: number | undefined;
+  /** How the nodes are probed through their tunnels, such as `{ kind: 'https', ca }` for their kubelets. Default: not at all. */
+  probe?: ProbeOptions | undefined;
 }
 
 /** When a node is tried again. */
@@ -123,6 +127,7 @@ const checkOptions = objectOf({
   health: group({
     keepaliveIntervalMs: withDefault(milliseconds(1), 10_000),
     keepaliveCountMax: withDefault(integer(1, 1000), 2),
+    probe: optional(checkProbe),
   } satisfies Record<keyof HealthOptions, Check<unknown>>),
   reconnect: group({
     minMs: withDefault(milliseconds(1), 250),

@@ -91,6 +91,7 @@ export class TunnelDialer extends EventEmitter<TunnelDialerEvents> implements Di
       onMiss: this.#options.onMiss,
       createPool: (node, onChange) => this.#createPool(node, onChange),
       onState: (name) => this.#nodeState(name),
+      probe: this.#options.health.probe,
     });
     const source = nodeSourceOf(options.nodes, 'nodes');
     if (source === undefined) this.#fleet.update(options.nodes as readonly NodeSpec[]);

@@ -38,7 +38,7 @@ describe('checkTunnelDialerOptions', () => {
         maxQueue: 1024,
         idleTimeoutMs: 60_000,
       },
-      health: { keepaliveIntervalMs: 10_000, keepaliveCountMax: 2 },
+      health: { keepaliveIntervalMs: 10_000, keepaliveCountMax: 2, probe: undefined },
       reconnect: { minMs: 250, maxMs: 30_000, stableMs: 10_000, maxHandshakes: 32, maxHandshakesPerNode: 4 },
       timeouts: { dialMs: 30_000, connectMs: 10_000, hedgeAfterMs: 1000, graceMs: 30_000 },
     });

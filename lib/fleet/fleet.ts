@@ -1,6 +1,8 @@
 import { debug } from '../diagnostics.js';
 import { ClosedError, type TunnelError } from '../errors.js';
 import type { NodePool } from '../pool/node-pool.js';
+import type { CheckedProbe } from './probe.js';
+import { Prober, type Probed, type ProbeStatus } from './prober.js';
 import { normalizeNodes, sameNode, type Node, type NodeSpec } from './node.js';
 import type { NodeState, NodeStatus } from './node-status.js';
 import { Router, type Route } from './router.js';
@@ -11,6 +13,8 @@ export interface FleetOptions {
   readonly createPool: (node: Node, onChange: () => void) => NodePool;
   /** Called when a node has entered another state. */
   readonly onState: (name: string) => void;
+  /** How the nodes are probed, if they are. */
+  readonly probe?: CheckedProbe | undefined;
 }
 
 /** Something that will happen once. */
@@ -26,6 +30,9 @@ interface Entry {
   readonly pool: NodePool;
   state: NodeState;
   since: Date;
+  probe: ProbeStatus | undefined;
+  /** The entry as the prober sees it. */
+  readonly probed: Probed;
 }
 
 /** The nodes there are, each with its pool, and who of them carries a dial. */
@@ -36,9 +43,11 @@ export class Fleet {
   readonly #leaving = new Set<NodePool>();
   #router: Router;
   #nextChange = new Change();
+  readonly #prober: Prober | undefined;
 
   constructor(options: FleetOptions) {
     this.#options = options;
+    this.#prober = options.probe && new Prober(options.probe);
     this.#router = this.#createRouter();
   }
 
@@ -62,6 +71,7 @@ export class Fleet {
     const removed = [...before].filter(([name, entry]) => this.#entries.get(name) !== entry);
     for (const [, { pool }] of removed) this.#leave(pool);
     for (const { entry } of added) entry.pool.start();
+    this.#prober?.update(wanted.map(({ entry }) => entry.probed));
     this.#announceChange();
     debug.router(
       '%d nodes, %d of them new; %d removed or replaced',
@@ -109,11 +119,13 @@ export class Fleet {
 
   /** Takes no more dials; resolves when every stream is over and every connection closed. */
   async close(): Promise<void> {
+    this.#prober?.stop();
     await Promise.all([...this.#pools()].map((pool) => pool.close()));
   }
 
   /** Ends every stream and connection at once. */
   async destroy(error: TunnelError): Promise<void> {
+    this.#prober?.stop();
     await Promise.all([...this.#pools()].map((pool) => pool.destroy(error)));
   }
 
@@ -131,11 +143,24 @@ export class Fleet {
   }
 
   #createEntry(node: Node): Entry {
+    const pool = this.#options.createPool(node, () => this.#noteState(entry));
     const entry: Entry = {
       node,
-      pool: this.#options.createPool(node, () => this.#noteState(entry)),
+      pool,
       state: 'idle',
       since: new Date(),
+      probe: undefined,
+      probed: {
+        get node() {
+          return entry.node;
+        },
+        isUp: () => pool.snapshot().connections.ready > 0,
+        dial: (attempt) => pool.dial(attempt),
+        note: (status) => {
+          entry.probe = status;
+          this.#noteState(entry);
+        },
+      },
     };
     return entry;
   }
@@ -143,7 +168,7 @@ export class Fleet {
   #noteState(entry: Entry): void {
     if (this.#entries.get(entry.node.name) !== entry) return;
     this.#announceChange();
-    const { state } = entry.pool.snapshot();
+    const state = stateOf(entry);
     if (state === entry.state) return;
     entry.state = state;
     entry.since = new Date();
@@ -162,18 +187,26 @@ export class Fleet {
   }
 }
 
-function statusOf({ node, pool, state, since }: Entry): NodeStatus {
+/** A node whose tunnel is up but whose probe fails is degraded. */
+function stateOf({ pool, probe }: Entry): NodeState {
+  const { state } = pool.snapshot();
+  return state === 'ready' && probe?.ok === false ? 'degraded' : state;
+}
+
+function statusOf(entry: Entry): NodeStatus {
+  const { node, pool, since, probe } = entry;
   const { failure, retryInMs, roundTripMs, connections, channels, counts } = pool.snapshot();
+  const state = stateOf(entry);
+  const cause = failure ?? (state === 'degraded' ? probe?.cause : undefined);
   return {
     name: node.name,
     address: node.address,
     port: node.port,
     state,
     since,
-    ...(failure !== undefined && {
-      cause: { code: failure.code, message: failure.message },
-      retryAt: new Date(Date.now() + retryInMs),
-    }),
+    ...(cause !== undefined && { cause: { code: cause.code, message: cause.message } }),
+    ...(failure !== undefined && { retryAt: new Date(Date.now() + retryInMs) }),
+    ...(probe !== undefined && { probe }),
     ...(node.clusterReady !== undefined && { clusterReady: node.clusterReady }),
     ...(roundTripMs !== undefined && { roundTripMs }),
     connections,

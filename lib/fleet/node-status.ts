@@ -1,3 +1,4 @@
+import type { ProbeStatus } from './prober.js';
 import type { PoolSnapshot } from '../pool/pool-snapshot.js';
 
 /** How a node fares; see {@link NodeStatus.state}. */
@@ -12,7 +13,7 @@ export interface NodeStatus {
    * - `idle`: no connection, because none is wanted (`pool.minConnections` is 0)
    * - `connecting`: the first connection is being made, or a lost one is being replaced
    * - `ready`: connected
-   * - `degraded`: connected, but further connections fail
+   * - `degraded`: connected, but further connections fail, or the last probe did
    * - `down`: not connected, and the last attempt failed
    */
   readonly state: NodeState;
@@ -26,6 +27,8 @@ export interface NodeStatus {
   readonly clusterReady?: boolean;
   /** How long sshd took to answer the last keepalive, in milliseconds. */
   readonly roundTripMs?: number;
+  /** What came of the last probe, if the nodes are probed. */
+  readonly probe?: ProbeStatus;
   readonly connections: PoolSnapshot['connections'];
   /** Streams that are open, and dials that wait for one to end. */
   readonly channels: PoolSnapshot['channels'];

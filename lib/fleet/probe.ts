@@ -1,0 +1,130 @@
+import { request as httpRequest, type IncomingMessage } from 'node:http';
+import { isIP } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { connect as startTls, createSecureContext, type SecureContext } from 'node:tls';
+import type { TunnelSocket } from '../dialer.js';
+import { InvalidOptionError, formatEndpoint } from '../errors.js';
+import {
+  boolean,
+  integer,
+  milliseconds,
+  objectOf,
+  oneOf,
+  optional,
+  port,
+  withDefault,
+} from '../validation.js';
+import type { Check } from '../validation.js';
+
+/** A check of every node's health through its tunnel, again and again. */
+export interface ProbeOptions {
+  /** `tcp` opens a stream; `http` and `https` ask for `path` on it. */
+  kind: 'tcp' | 'http' | 'https';
+  /** Port on the node. Default: the node's `kubeletPort`. */
+  port?: number | undefined;
+  /** What `http` and `https` ask for. Default: `/healthz`. */
+  path?: string | undefined;
+  /** The status that is health. Default: 200. */
+  expectedStatus?: number | undefined;
+  /** How often each node is probed, in milliseconds; the nodes are spread evenly over that time. Default: 30 000. */
+  intervalMs?: number | undefined;
+  /** How long one probe may take, in milliseconds. Default: 5000. */
+  timeoutMs?: number | undefined;
+  /** Authorities of the endpoint's certificate, as in `node:tls`. Default: those of Node. */
+  ca?: string | Buffer | readonly (string | Buffer)[] | undefined;
+  /** Client certificate, as in `node:tls`. */
+  cert?: string | Buffer | undefined;
+  /** Its private key, as in `node:tls`. */
+  key?: string | Buffer | undefined;
+  /** Whether the endpoint's certificate is verified, against the node's address. Default: `true`. */
+  rejectUnauthorized?: boolean | undefined;
+}
+
+/** {@link ProbeOptions} with defaults filled in, certificates parsed. */
+export interface CheckedProbe {
+  readonly kind: ProbeOptions['kind'];
+  readonly port: number | undefined;
+  readonly path: string;
+  readonly expectedStatus: number;
+  readonly intervalMs: number;
+  readonly timeoutMs: number;
+  readonly rejectUnauthorized: boolean;
+  readonly secureContext: SecureContext | undefined;
+}
+
+const path: Check<string> = (value, option) => {
+  if (typeof value === 'string' && /^\/[!-~]*$/.test(value)) return value;
+  throw new InvalidOptionError(option, 'must be a path that begins with /, in printable ASCII');
+};
+
+/** Judged by `node:tls`, and not shown. */
+const secret: Check<unknown> = (value) => value;
+
+const checkShape = objectOf({
+  kind: oneOf('tcp', 'http', 'https'),
+  port: optional(port),
+  path: withDefault(path, '/healthz'),
+  expectedStatus: withDefault(integer(200, 599), 200),
+  intervalMs: withDefault(milliseconds(1), 30_000),
+  timeoutMs: withDefault(milliseconds(1), 5000),
+  ca: secret,
+  cert: secret,
+  key: secret,
+  rejectUnauthorized: withDefault(boolean, true),
+} satisfies Record<keyof ProbeOptions, Check<unknown>>);
+
+/** @throws {@link InvalidOptionError} `ERR_TUNNEL_INVALID_OPTION` */
+export const checkProbe: Check<CheckedProbe> = (value, option) => {
+  const { ca, cert, key, ...probe } = checkShape(value, option);
+  if (probe.kind !== 'https') return { ...probe, secureContext: undefined };
+  try {
+    const given = Object.entries({ ca, cert, key }).filter(([, one]) => one !== undefined);
+    return { ...probe, secureContext: createSecureContext(Object.fromEntries(given)) };
+  } catch {
+    // Node's message may quote what was given, a key perhaps.
+    throw new InvalidOptionError(option, 'has a ca, cert or key that cannot be used');
+  }
+};
+
+/** The endpoint answered, but not as it should. */
+export class ProbeError extends Error {
+  readonly code = 'ERR_TUNNEL_PROBE';
+  override readonly name = 'ProbeError';
+}
+
+/**
+ * Asks an endpoint on a stream whether it is well. The stream is destroyed in any case.
+ *
+ * @throws {@link ProbeError}, the stream's error, or the signal's reason
+ */
+export async function ask(stream: TunnelSocket, probe: CheckedProbe, signal: AbortSignal): Promise<void> {
+  try {
+    if (probe.kind !== 'tcp') await askHttp(stream, probe, signal);
+  } finally {
+    stream.destroy();
+  }
+}
+
+function askHttp(stream: TunnelSocket, probe: CheckedProbe, signal: AbortSignal): Promise<void> {
+  const host = stream.remoteAddress ?? '';
+  const { path, expectedStatus } = probe;
+  return new Promise((resolve, reject) => {
+    const judge = ({ statusCode }: IncomingMessage): void => {
+      if (statusCode === expectedStatus) resolve();
+      else reject(new ProbeError(`${path} answered ${String(statusCode)} instead of ${expectedStatus}`));
+    };
+    const headers = { host: formatEndpoint(host, stream.remotePort ?? 0), connection: 'close' };
+    httpRequest({ createConnection: () => secured(stream, host, probe), path, headers, signal })
+      .on('response', judge)
+      .on('error', (error) => reject(signal.aborted ? (signal.reason as Error) : error))
+      .end();
+  });
+}
+
+function secured(stream: TunnelSocket, host: string, probe: CheckedProbe): Duplex {
+  const { kind, secureContext, rejectUnauthorized } = probe;
+  if (kind !== 'https') return stream;
+  // No name is asked for an IP address (RFC 6066 §3), which is verified all the same.
+  const servername = isIP(host) === 0 ? host : '';
+  return startTls({ socket: stream, host, servername, rejectUnauthorized, secureContext });
+}

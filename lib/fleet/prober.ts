@@ -1,0 +1,116 @@
+import type { TunnelSocket } from '../dialer.js';
+import { DialTimeoutError } from '../errors.js';
+import { Dial, DialAttempt } from '../pool/dial.js';
+import type { Node } from './node.js';
+import { ask, type CheckedProbe } from './probe.js';
+
+/** What came of the last probe of a node. */
+export interface ProbeStatus {
+  readonly ok: boolean;
+  /** When it was over. */
+  readonly at: Date;
+  /** How long it took, in milliseconds. */
+  readonly durationMs: number;
+  /** Why it failed. */
+  readonly cause?: { readonly code: string; readonly message: string };
+}
+
+/** A node that can be probed. */
+export interface Probed {
+  readonly node: Node;
+  /** Whether its tunnel is up. */
+  isUp(): boolean;
+  /** Opens a stream through the node. */
+  dial(attempt: DialAttempt): Promise<TunnelSocket>;
+  /** Takes the outcome. */
+  note(status: ProbeStatus): void;
+}
+
+/**
+ * Probes the nodes in turn, evenly spread over the interval, each through its own tunnel. A node whose tunnel is down is passed over: that
+ * is known already.
+ */
+export class Prober {
+  readonly #probe: CheckedProbe;
+  readonly #underWay = new Map<Probed, AbortController>();
+  #nodes: readonly Probed[] = [];
+  #next = 0;
+  /** Time between two probes; 0 while there is nothing to probe. */
+  #beatMs = 0;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(probe: CheckedProbe) {
+    this.#probe = probe;
+  }
+
+  /** Makes these the nodes. Probes of others that are under way are given up. */
+  update(nodes: readonly Probed[]): void {
+    this.#nodes = nodes;
+    for (const [probed, stop] of this.#underWay) if (!nodes.includes(probed)) stop.abort();
+    this.#setBeat(nodes.length === 0 ? 0 : Math.max(1, Math.floor(this.#probe.intervalMs / nodes.length)));
+  }
+
+  /** Ends everything. */
+  stop(): void {
+    this.update([]);
+  }
+
+  /** As many nodes as before keep their turns: a source may tell the nodes anew more often than one of them has its turn. */
+  #setBeat(beatMs: number): void {
+    if (beatMs === this.#beatMs) return;
+    this.#beatMs = beatMs;
+    clearInterval(this.#timer);
+    if (beatMs > 0) this.#timer = setInterval(() => this.#turn(), beatMs).unref();
+  }
+
+  #turn(): void {
+    this.#next %= this.#nodes.length;
+    const probed = this.#nodes[this.#next];
+    this.#next += 1;
+    if (probed !== undefined && probed.isUp() && !this.#underWay.has(probed)) void this.#run(probed);
+  }
+
+  async #run(probed: Probed): Promise<void> {
+    const stop = new AbortController();
+    this.#underWay.set(probed, stop);
+    const startedAt = performance.now();
+    let failure: unknown;
+    try {
+      await this.#probeOnce(probed, stop);
+    } catch (error) {
+      failure = error;
+    }
+    this.#underWay.delete(probed);
+    if (!this.#nodes.includes(probed)) return;
+    const durationMs = performance.now() - startedAt;
+    probed.note({ ok: failure === undefined, at: new Date(), durationMs, ...causeOf(failure) });
+  }
+
+  /** One deadline for the dial and the answer. */
+  async #probeOnce(probed: Probed, stop: AbortController): Promise<void> {
+    const { timeoutMs, port, kind } = this.#probe;
+    const { name, address, selfAddress, kubeletPort } = probed.node;
+    const host = selfAddress ?? address;
+    const endpoint = { host, port: port ?? kubeletPort };
+    const startedAt = performance.now();
+    using dial = new Dial({ ...endpoint, allowHalfOpen: false, timeoutMs, signal: stop.signal });
+    using attempt = new DialAttempt(dial, name, host);
+    const stream = await probed.dial(attempt);
+    const leftMs = Math.max(1, timeoutMs - (performance.now() - startedAt));
+    const late = new DialTimeoutError('open', `no answer to the ${kind} probe within ${timeoutMs} ms`, {
+      node: name,
+    });
+    const timer = setTimeout(() => stop.abort(late), leftMs);
+    try {
+      await ask(stream, this.#probe, stop.signal);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+}
+
+function causeOf(failure: unknown): Pick<ProbeStatus, 'cause'> {
+  if (failure === undefined) return {};
+  const { code, message } = failure as NodeJS.ErrnoException;
+  return { cause: { code: code ?? 'ERR_TUNNEL_PROBE', message } };
+}

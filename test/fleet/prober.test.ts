@@ -1,0 +1,151 @@
+import { expect } from 'chai';
+import sinon, { type SinonFakeTimers } from 'sinon';
+import type { TunnelSocket } from '../../lib/dialer.js';
+import { EndpointError } from '../../lib/errors.js';
+import { normalizeNodes, type Node } from '../../lib/fleet/node.js';
+import { checkProbe, type ProbeOptions } from '../../lib/fleet/probe.js';
+import { Prober, type Probed, type ProbeStatus } from '../../lib/fleet/prober.js';
+import type { DialAttempt } from '../../lib/pool/dial.js';
+import { turn } from '../support/dialer.js';
+
+/** A node whose probes the test answers. */
+class FakeProbed implements Probed {
+  readonly node: Node;
+  readonly dials: { attempt: DialAttempt; open: () => void; fail: (error: Error) => void }[] = [];
+  readonly noted: ProbeStatus[] = [];
+  up = true;
+
+  constructor(name: string) {
+    [this.node] = normalizeNodes([
+      { name, address: `${name}.example`, kubeletPort: 10251 },
+    ]).values() as Iterable<Node> as [Node];
+  }
+
+  isUp(): boolean {
+    return this.up;
+  }
+
+  dial(attempt: DialAttempt): Promise<TunnelSocket> {
+    return new Promise((resolve, reject) => {
+      const socket = { destroy: () => undefined } as unknown as TunnelSocket;
+      this.dials.push({ attempt, open: () => resolve(socket), fail: reject });
+      attempt.signal.addEventListener('abort', () => reject(attempt.signal.reason));
+    });
+  }
+
+  note(status: ProbeStatus): void {
+    this.noted.push(status);
+  }
+}
+
+describe('Prober', () => {
+  let clock: SinonFakeTimers;
+  let prober: Prober;
+
+  beforeEach(() => {
+    clock = sinon.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval'] });
+  });
+
+  afterEach(async () => {
+    prober.stop();
+    await turn();
+    expect(clock.countTimers()).to.equal(0);
+    clock.restore();
+  });
+
+  function start(names: string[], options: Partial<ProbeOptions> = {}): FakeProbed[] {
+    prober = new Prober(checkProbe({ kind: 'tcp', intervalMs: 3000, timeoutMs: 1000, ...options }, 'probe'));
+    const nodes = names.map((name) => new FakeProbed(name));
+    prober.update(nodes);
+    return nodes;
+  }
+
+  const counts = (nodes: readonly FakeProbed[]): number[] => nodes.map(({ dials }) => dials.length);
+
+  const answerAll = async (nodes: readonly FakeProbed[]): Promise<void> => {
+    for (const { dials } of nodes) for (const { open } of dials) open();
+    await turn();
+  };
+
+  it('probes the nodes in turn, spread evenly over the interval', async () => {
+    const nodes = start(['a', 'b', 'c']);
+    const seen: number[][] = [];
+    for (let beat = 0; beat < 6; beat += 1) {
+      clock.tick(1000);
+      await answerAll(nodes);
+      seen.push(counts(nodes));
+    }
+    expect(seen).to.deep.equal([
+      [1, 0, 0],
+      [1, 1, 0],
+      [1, 1, 1],
+      [2, 1, 1],
+      [2, 2, 1],
+      [2, 2, 2],
+    ]);
+  });
+
+  it("asks for the node's kubelet at its own address, or for another port", () => {
+    const [a] = start(['a']);
+    clock.tick(3000);
+    expect(a?.dials[0]?.attempt).to.include({ node: 'a', host: 'a.example', port: 10251 });
+    prober.stop();
+    const [b] = start(['b'], { port: 9100 });
+    clock.tick(3000);
+    expect(b?.dials[0]?.attempt).to.include({ port: 9100 });
+  });
+
+  it('notes what came of it', async () => {
+    const [a] = start(['a']);
+    clock.tick(3000);
+    a?.dials[0]?.open();
+    await turn();
+    clock.tick(3000);
+    a?.dials[1]?.fail(new EndpointError('ECONNREFUSED', 'refused'));
+    await turn();
+    expect(a?.noted.map(({ ok, cause }) => ({ ok, cause }))).to.deep.equal([
+      { ok: true, cause: undefined },
+      { ok: false, cause: { code: 'ECONNREFUSED', message: 'refused' } },
+    ]);
+    expect(a?.noted[0]?.at).to.be.instanceOf(Date);
+    expect(a?.noted[0]?.durationMs).to.be.a('number');
+  });
+
+  it('gives a probe up after its deadline', async () => {
+    const [a] = start(['a']);
+    clock.tick(3999);
+    await turn();
+    expect(a?.noted).to.deep.equal([]);
+    clock.tick(1);
+    await turn();
+    expect(a?.noted[0]?.cause?.code).to.equal('ETIMEDOUT');
+  });
+
+  it('passes over a node whose tunnel is down, and one that is still being probed', async () => {
+    const nodes = start(['a', 'b'], { intervalMs: 200 });
+    nodes[0]!.up = false;
+    clock.tick(400);
+    await turn();
+    expect(counts(nodes)).to.deep.equal([0, 1]);
+  });
+
+  it('keeps its beat when it is told the same number of nodes again and again', () => {
+    const nodes = start(['a', 'b', 'c']);
+    for (let times = 0; times < 6; times += 1) {
+      clock.tick(500);
+      prober.update(nodes);
+    }
+    expect(counts(nodes)).to.deep.equal([1, 1, 1]);
+  });
+
+  it('gives up the probe of a node that goes, and says nothing of it any more', async () => {
+    const [a, b] = start(['a', 'b']);
+    clock.tick(1500);
+    prober.update([b!]);
+    await turn();
+    expect(a?.dials[0]?.attempt.signal.aborted).to.equal(true);
+    expect(a?.noted).to.deep.equal([]);
+    clock.tick(3000);
+    expect(counts([a!, b!])).to.deep.equal([1, 1]);
+  });
+});
