@@ -95,6 +95,7 @@ describe('half-close through a real sshd', () => {
     const endpoint = await stage.use(startReset(1000, sshd));
     const socket = await stage.dial(dialer, endpoint);
     const closed = once(socket, 'close');
+    socket.write('?');
     expect((await readAll(socket)).length).to.be.at.most(1000);
     await closed;
   });

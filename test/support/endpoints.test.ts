@@ -115,6 +115,7 @@ describe('endpoints', () => {
     expect(await codeOf(dial(atOnce))).to.equal('ECONNRESET');
     await using later = await startReset(1000);
     const socket = dial(later);
+    socket.write('?');
     let bytes = 0;
     socket.on('data', (chunk: Buffer) => (bytes += chunk.length));
     expect(await codeOf(socket)).to.equal('ECONNRESET');

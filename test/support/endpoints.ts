@@ -165,17 +165,21 @@ export function startNeverReads(place?: EndpointPlace): Promise<Endpoint> {
   return startEndpoint((socket) => void socket.pause(), place);
 }
 
-/** Sends so many bytes of a pattern, then resets the connection. */
+/**
+ * Resets the connection: at once, or when it has been sent something and has answered with so many bytes of a pattern. A reset that is as
+ * fast as the connection would look to a node like one that was refused.
+ */
 export function startReset(bytes = 0, place?: EndpointPlace): Promise<Endpoint> {
   return startEndpoint((socket) => {
     if (bytes === 0) {
       socket.resetAndDestroy();
       return;
     }
-    socket.resume();
-    pipeline(patternStream(bytes), socket, { end: false })
-      .then(() => socket.resetAndDestroy())
-      .catch(() => undefined); // the peer may go before the end
+    socket.once('data', () => {
+      pipeline(patternStream(bytes), socket, { end: false })
+        .then(() => socket.resetAndDestroy())
+        .catch(() => undefined); // the peer may go before the end
+    });
   }, place);
 }
 
