@@ -118,7 +118,9 @@ describe('endpoints', () => {
     socket.write('?');
     let bytes = 0;
     socket.on('data', (chunk: Buffer) => (bytes += chunk.length));
-    expect(await codeOf(socket)).to.equal('ECONNRESET');
+    // Node sends FIN before RST; whoever writes after that learns of the reset.
+    socket.on('end', () => socket.write('?'));
+    expect(await codeOf(socket)).to.be.oneOf(['ECONNRESET', 'EPIPE']);
     expect(bytes).to.be.at.most(1000);
   });
 

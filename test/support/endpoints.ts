@@ -176,9 +176,9 @@ export function startReset(bytes = 0, place?: EndpointPlace): Promise<Endpoint> 
       return;
     }
     socket.once('data', () => {
-      pipeline(patternStream(bytes), socket, { end: false })
-        .then(() => socket.resetAndDestroy())
-        .catch(() => undefined); // the peer may go before the end
+      patternStream(bytes)
+        .on('end', () => socket.resetAndDestroy())
+        .pipe(socket, { end: false });
     });
   }, place);
 }
