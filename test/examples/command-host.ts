@@ -1,11 +1,15 @@
 /*
- * Runs the command as often as it is told to, without a new process each time. A process of its own is
+ * Runs the examples' commands as often as it is told to, without a new process each time. A process of its own is
  * needed, because the examples import the package by its name, which only test/tsconfig.json leads to lib/.
  */
 import { Writable } from 'node:stream';
+import { fleetHealth } from '../../examples/support/fleet-health/fleet-health.js';
 import { kubeletLogs } from '../../examples/support/kubelet-logs.js';
 
+const COMMANDS = { fleetHealth, kubeletLogs };
+
 export interface Order {
+  readonly command: keyof typeof COMMANDS;
   readonly argv: readonly string[];
   readonly environment: Readonly<Record<string, string>>;
 }
@@ -27,12 +31,11 @@ function sink(): { readonly stream: Writable; readonly text: () => string } {
   return { stream, text: () => Buffer.concat(chunks).toString() };
 }
 
-process.on('message', ({ argv, environment }: Order) => {
+process.on('message', ({ command, argv, environment }: Order) => {
   const [output, errors] = [sink(), sink()];
   const { signal } = new AbortController();
-  void kubeletLogs(argv, { output: output.stream, errors: errors.stream, environment, signal }).then(
-    (code) => {
-      process.send?.({ code, output: output.text(), errors: errors.text() } satisfies Outcome);
-    },
-  );
+  const surroundings = { output: output.stream, errors: errors.stream, width: 40, environment, signal };
+  void COMMANDS[command](argv, surroundings).then((code) => {
+    process.send?.({ code, output: output.text(), errors: errors.text() } satisfies Outcome);
+  });
 });

@@ -131,15 +131,20 @@ export class Rig extends Lab {
 const withTsx = ['--import', 'tsx'];
 const env = { PATH: process.env.PATH, TSX_TSCONFIG_PATH: 'test/tsconfig.json' };
 
-/** Runs the command in one process, one time after the other. */
+/** Runs a command in one process, one time after the other. */
 export class CommandHost {
+  readonly #command: Order['command'];
   readonly #child = fork('test/examples/command-host.ts', { execArgv: withTsx, env });
+
+  constructor(command: Order['command'] = 'kubeletLogs') {
+    this.#command = command;
+  }
 
   async run(argv: readonly string[], environment: Order['environment'] = {}): Promise<Outcome> {
     const died = new AbortController();
     const onExit = (): void => died.abort(new Error('the command has ended its process'));
     this.#child.once('exit', onExit);
-    this.#child.send({ argv, environment } satisfies Order);
+    this.#child.send({ command: this.#command, argv, environment } satisfies Order);
     const [outcome] = (await once(this.#child, 'message', { signal: died.signal })) as [Outcome];
     this.#child.off('exit', onExit);
     return outcome;
