@@ -11,6 +11,7 @@ const floors = [
   ['pool'],
   ['fleet'],
   ['options'],
+  ['logins'],
   ['tunnel-dialer', 'http', 'testing'],
   ['index'],
 ];

@@ -1,6 +1,7 @@
 export type { DialOptions, Dialer, TunnelSocket } from './dialer.js';
 export { TunnelDialer, type DialerStatus, type TunnelDialerEvents } from './tunnel-dialer.js';
 export type {
+  CredentialsUpdate,
   HealthOptions,
   PoolOptions,
   ReconnectOptions,

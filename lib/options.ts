@@ -29,6 +29,11 @@ export interface SshOptions {
   hostKeys?: HostKeyVerifier | undefined;
 }
 
+/** What {@link SshOptions} are to become; what is left out stays, and whatever is given of `privateKey`, `passphrase` and `agent` replaces all three. */
+export type CredentialsUpdate = Partial<
+  Pick<SshOptions, 'username' | 'privateKey' | 'passphrase' | 'agent' | 'hostKeys'>
+>;
+
 /** The connections of each node. */
 export interface PoolOptions {
   /** Connections kept up to each node without need; 0 connects on demand. Default: 1. */
@@ -102,7 +107,7 @@ const hostKeyVerifier: Check<HostKeyVerifier | undefined> = (value, path) => {
   );
 };
 
-/** Passed on as it is: lib/ssh/credentials.ts judges it, without showing it. */
+/** Passed on as it is: lib/ssh/login/credentials.ts judges it, without showing it. */
 const secret: Check<unknown> = (value) => value;
 /** The nodes are judged by `nodeSourceOf` and `normalizeNodes`. */
 const unjudged: Check<unknown> = (value) => value;
@@ -146,6 +151,15 @@ const checkOptions = objectOf({
 
 /** {@link TunnelDialerOptions} with every default filled in. */
 export type CheckedOptions = ReturnType<typeof checkOptions>;
+
+/** Checks an update as the constructor's `ssh`. The secrets in it are judged by `Credentials`. */
+export const checkCredentialsUpdate = objectOf({
+  username: optional(username),
+  privateKey: secret,
+  passphrase: secret,
+  agent: unjudged,
+  hostKeys: hostKeyVerifier,
+} satisfies Record<keyof CredentialsUpdate, Check<unknown>>);
 
 /** @throws {@link InvalidOptionError} `ERR_TUNNEL_INVALID_OPTION` with the option's path */
 export function checkTunnelDialerOptions(options: TunnelDialerOptions): CheckedOptions {

@@ -8,13 +8,16 @@ import type { NodeStatus } from './fleet/node-status.js';
 import { nodeSourceOf, type NodeSource } from './fleet/node-source.js';
 import type { Node, NodeSpec } from './fleet/node.js';
 import { SourceFollower, type SourceStatus } from './fleet/source-follower.js';
-import { checkTunnelDialerOptions, type CheckedOptions, type TunnelDialerOptions } from './options.js';
+import { Logins } from './logins.js';
+import {
+  checkTunnelDialerOptions,
+  type CheckedOptions,
+  type CredentialsUpdate,
+  type TunnelDialerOptions,
+} from './options.js';
 import { Dial, type DialAttempt } from './pool/dial.js';
 import { NodePool } from './pool/node-pool.js';
 import { Semaphore } from './pool/semaphore.js';
-import { Credentials, type CredentialOptions } from './ssh/login/credentials.js';
-import type { HostKeyVerifier } from './ssh/host-keys/verifier.js';
-import { hostKeyVerifierFor } from './ssh/host-keys/pinned-host-key.js';
 import type { TunnelSocket } from './dialer.js';
 import { unlessAborted } from './unless-aborted.js';
 import {
@@ -70,7 +73,7 @@ const checkReadyOptions = objectOf({ signal: optional(abortSignal), every: optio
  */
 export class TunnelDialer extends EventEmitter<TunnelDialerEvents> implements Dialer {
   readonly #options: CheckedOptions;
-  readonly #credentials: Credentials;
+  readonly #logins: Logins;
   readonly #handshakes: Semaphore;
   readonly #fleet: Fleet;
   readonly #source: SourceFollower | undefined;
@@ -85,7 +88,7 @@ export class TunnelDialer extends EventEmitter<TunnelDialerEvents> implements Di
     // Each waiting ready() listens to it.
     setMaxListeners(0, this.#closed.signal);
     this.#options = checkTunnelDialerOptions(options);
-    this.#credentials = new Credentials(this.#options.ssh as CredentialOptions);
+    this.#logins = new Logins(this.#options);
     this.#handshakes = new Semaphore(this.#options.reconnect.maxHandshakes);
     this.#fleet = new Fleet({
       onMiss: this.#options.onMiss,
@@ -146,6 +149,20 @@ export class TunnelDialer extends EventEmitter<TunnelDialerEvents> implements Di
       );
     }
     this.#fleet.update(nodes);
+  }
+
+  /**
+   * Logs in with these credentials, and knows the nodes by this verifier, from the next connection on. What is left out stays; of
+   * `privateKey`, `passphrase` and `agent`, what is given replaces all three. Connections that are up stay, and so do their streams; see
+   * `pool.maxConnectionAgeMs`. Nodes that have refused the key, or whose host key was refused, are tried again at once.
+   *
+   * @throws {@link InvalidOptionError} with a path as in the constructor, such as `ssh.privateKey`, and changes nothing;
+   *   {@link ClosedError}
+   */
+  updateCredentials(update: CredentialsUpdate): void {
+    if (this.#state !== 'open') throw new ClosedError('the dialer is closed');
+    this.#logins.update(update);
+    this.#fleet.retarget((node) => this.#logins.targetOf(node));
   }
 
   /**
@@ -247,30 +264,14 @@ export class TunnelDialer extends EventEmitter<TunnelDialerEvents> implements Di
   }
 
   #createPool(node: Node, onChange: () => void): NodePool {
-    const { ssh, pool, health, reconnect, timeouts } = this.#options;
+    const { pool, health, reconnect } = this.#options;
     return new NodePool({
-      target: {
-        node: node.name,
-        host: { names: [...node.addresses, node.name], port: node.port },
-        username: node.username ?? ssh.username,
-        credentials: this.#credentials,
-        hostKeys: this.#hostKeysOf(node),
-        connectMs: timeouts.connectMs,
-      },
+      target: this.#logins.targetOf(node),
       ...pool,
       ...health,
       reconnect,
       handshakes: [new Semaphore(reconnect.maxHandshakesPerNode), this.#handshakes],
       onChange,
     });
-  }
-
-  #hostKeysOf(node: Node): HostKeyVerifier {
-    if (node.hostKey !== undefined) return hostKeyVerifierFor(node.hostKey, `hostKey of ${node.name}`);
-    if (this.#options.ssh.hostKeys !== undefined) return this.#options.ssh.hostKeys;
-    throw new InvalidOptionError(
-      'ssh.hostKeys',
-      `is missing, and ${node.name} has no hostKey of its own: pass knownHosts('/etc/ssh/ssh_known_hosts') or pinnedHostKey('SHA256:…')`,
-    );
   }
 }

@@ -3,6 +3,7 @@ import { ClosedError, type TunnelError } from '../errors.js';
 import type { NodePool } from '../pool/node-pool.js';
 import type { CheckedProbe } from './probe.js';
 import { Prober, type Probed, type ProbeStatus } from './prober.js';
+import type { SshTarget } from '../ssh/handshake.js';
 import { normalizeNodes, sameNode, type Node, type NodeSpec } from './node.js';
 import type { NodeState, NodeStatus } from './node-status.js';
 import { Router, type Route } from './router.js';
@@ -79,6 +80,11 @@ export class Fleet {
       added.length,
       removed.length,
     );
+  }
+
+  /** Has further connections made in this way, and tries at once again what nodes have refused. */
+  retarget(targetOf: (node: Node) => SshTarget): void {
+    for (const { node, pool } of this.#entries.values()) pool.retarget(targetOf(node));
   }
 
   /** @throws {@link NoRouteError} */

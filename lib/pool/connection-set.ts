@@ -1,11 +1,12 @@
 import { debug } from '../diagnostics.js';
-import type { TunnelError } from '../errors.js';
+import { isLasting, type TunnelError } from '../errors.js';
 import { Connection } from '../ssh/connection.js';
 import type { SshTarget } from '../ssh/handshake.js';
 import { Reconnect, type ReconnectOptions } from './reconnect.js';
 import type { Semaphore } from './semaphore.js';
 
 export interface ConnectionSetOptions {
+  /** How to reach and log in to the node, until `retarget` says otherwise. */
   readonly target: SshTarget;
   readonly keepaliveIntervalMs: number;
   readonly keepaliveCountMax: number;
@@ -56,6 +57,7 @@ export class ConnectionSet {
   readonly counts = { connected: 0, failed: 0, lost: 0 };
 
   readonly #options: ConnectionSetOptions;
+  #target: SshTarget;
   readonly #members = new Set<Member>();
   /** Connections that take no more dials but still carry streams. */
   readonly #draining = new Set<Connection>();
@@ -67,6 +69,7 @@ export class ConnectionSet {
 
   constructor(options: ConnectionSetOptions) {
     this.#options = options;
+    this.#target = options.target;
     this.reconnect = new Reconnect(options.reconnect);
   }
 
@@ -112,11 +115,22 @@ export class ConnectionSet {
     }
   }
 
+  /**
+   * Makes further connections in this way; those that are up stay. A key or host key that was refused is no reason to wait any more, nor is
+   * one that an attempt under way has refused yet.
+   */
+  retarget(target: SshTarget): void {
+    this.#target = target;
+    this.reconnect.mended();
+    this.maintain();
+    this.#options.onChange();
+  }
+
   /** Closes a connection that nobody uses, unless it is one of those to be kept up. */
   releaseUnused(member: Member): void {
     if (member.lanes > 0 || !this.#members.has(member) || this.#members.size <= this.#options.minConnections)
       return;
-    debug.pool('%s: closing a connection that is not needed', this.#options.target.node);
+    debug.pool('%s: closing a connection that is not needed', this.#target.node);
     this.#drain(member);
   }
 
@@ -171,14 +185,16 @@ export class ConnectionSet {
   }
 
   #add(): Member {
-    const { target, keepaliveIntervalMs, keepaliveCountMax, maxChannelsPerConnection } = this.#options;
+    const { keepaliveIntervalMs, keepaliveCountMax, maxChannelsPerConnection } = this.#options;
+    let target = this.#target;
     const connection = new Connection({
-      ...target,
+      node: target.node,
+      target: () => (target = this.#target),
       keepaliveIntervalMs,
       keepaliveCountMax,
       maxLingering: maxChannelsPerConnection,
       admit: (attempt, signal) => this.#admit(attempt, signal),
-      onClosed: (error) => this.#closed(member, error),
+      onClosed: (error) => this.#closed(member, error, target !== this.#target),
     });
     const member: Member = {
       connection,
@@ -216,16 +232,26 @@ export class ConnectionSet {
     this.#options.onChange();
   }
 
-  #closed(member: Member, error: TunnelError | undefined): void {
+  /** `isOutdated`: it was not made in the way in which connections are made now. */
+  #closed(member: Member, error: TunnelError | undefined, isOutdated: boolean): void {
     this.#members.delete(member);
     this.#draining.delete(member.connection);
     const { gone } = member.connection;
     this.#closingSockets.add(gone);
     void gone.then(() => this.#closingSockets.delete(gone));
-    if (error !== undefined && this.#phase !== 'closed') this.#count(member, error);
+    if (error !== undefined && this.#phase !== 'closed') {
+      if (isOutdated && isLasting(error)) this.#tryAnew(member);
+      else this.#count(member, error);
+    }
     this.maintain();
     this.#options.onChange();
     if (this.#draining.size === 0) this.#onEmpty?.();
+  }
+
+  /** What the node refused is replaced already. Who waits for the connection gets one that is made in the new way. */
+  #tryAnew({ lanes }: Member): void {
+    this.counts.failed += 1;
+    if (lanes > 0 && this.#mayAdd() && this.reconnect.dialWaitMs === 0) this.#add();
   }
 
   #count(member: Member, error: TunnelError): void {
@@ -237,16 +263,11 @@ export class ConnectionSet {
       const wasUnused = member.connection.isQuiet && performance.now() - member.readyAtMs >= UNUSED_MS;
       if (!wasUnused) this.reconnect.lost(error, member.readyAtMs);
     }
-    debug.pool(
-      '%s: %s; next attempt in %d ms',
-      this.#options.target.node,
-      error.message,
-      this.reconnect.waitMs,
-    );
+    debug.pool('%s: %s; next attempt in %d ms', this.#target.node, error.message, this.reconnect.waitMs);
   }
 
   #replace(member: Member): void {
-    debug.pool('%s: replacing a connection that answers no dials', this.#options.target.node);
+    debug.pool('%s: replacing a connection that answers no dials', this.#target.node);
     this.#drain(member);
     this.maintain();
   }

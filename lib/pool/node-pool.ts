@@ -13,6 +13,7 @@ import {
 } from '../errors.js';
 import type { TunnelSocket } from '../dialer.js';
 import { asTunnelError } from '../ssh/failures.js';
+import type { SshTarget } from '../ssh/handshake.js';
 import { unlessAborted } from '../unless-aborted.js';
 import { ConnectionSet, type ConnectionSetOptions, type Member } from './connection-set.js';
 import type { DialAttempt } from './dial.js';
@@ -74,6 +75,11 @@ export class NodePool {
     )
       return;
     void this.#warmUp().catch(() => undefined);
+  }
+
+  /** Makes further connections in this way, and tries at once again what the node has refused; those that are up stay. */
+  retarget(target: SshTarget): void {
+    this.#connections.retarget(target);
   }
 
   /** How busy the node is, in dials and streams; `undefined` while it cannot carry a dial. */

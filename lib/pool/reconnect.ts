@@ -86,6 +86,13 @@ export class Reconnect {
     this.#state = { name: 'clear', connectedAtMs: performance.now() };
   }
 
+  /** Notes that what only a person can mend may have been mended: a failure of that kind is not waited out any more. */
+  mended(): void {
+    if (this.#state.name !== 'backing-off' || !isLasting(this.#state.failure)) return;
+    this.#state = { name: 'clear', connectedAtMs: undefined };
+    this.#backoff = this.#fresh;
+  }
+
   /** Notes the loss of a connection that had become ready at `readyAtMs`. Those that are lost together count as one loss. */
   lost(failure: TunnelError, readyAtMs: number): void {
     this.#forgetIfStable();

@@ -16,7 +16,9 @@ import { WriteGate } from './write-gate.js';
 /** How long a peer may take to close its end after our SSH_MSG_DISCONNECT. */
 const DISCONNECT_GRACE_MS = 1000;
 
-export interface ConnectionOptions extends SshTarget {
+export interface ConnectionOptions extends Pick<SshTarget, 'node'> {
+  /** How to reach and log in to the node; asked for when the attempt to connect begins. */
+  readonly target: () => SshTarget;
   /** Silence in milliseconds after which the node is asked for a sign of life. */
   readonly keepaliveIntervalMs: number;
   /** Unanswered questions after which the connection is declared dead. */
@@ -165,7 +167,7 @@ export class Connection {
 
   #begin(): Promise<void> {
     const abort = new AbortController();
-    const attempt = (): Promise<Link> => handshake(this.#options, abort.signal);
+    const attempt = (): Promise<Link> => handshake(this.#options.target(), abort.signal);
     const ready = (this.#options.admit?.(attempt, abort.signal) ?? attempt()).then(
       (link) => this.#ready(link),
       (error: unknown) => {

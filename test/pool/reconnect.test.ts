@@ -192,4 +192,21 @@ describe('Reconnect', () => {
       random.restore();
     }
   });
+
+  it('waits out no failure that has been mended, and starts from the shortest wait again', () => {
+    for (const failure of [new AuthenticationError('no', []), new HostKeyError('unknown', undefined, 'no')]) {
+      const reconnect = create();
+      reconnect.failed(failure);
+      reconnect.mended();
+      expect(reconnect).to.include({ waitMs: 0, dialWaitMs: 0, failure: undefined });
+      expect(waits(reconnect, 2)).to.deep.equal([500, 1000]);
+    }
+  });
+
+  it('still waits out a failure of another kind', () => {
+    const reconnect = create();
+    reconnect.failed(refused);
+    reconnect.mended();
+    expect(reconnect).to.include({ waitMs: 500, failure: refused });
+  });
 });

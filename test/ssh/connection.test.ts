@@ -14,7 +14,6 @@ import {
   type TunnelError,
 } from '../../lib/errors.js';
 import type { Connection } from '../../lib/ssh/connection.js';
-import { type ConnectionOptions } from '../../lib/ssh/connection.js';
 import { TransportSocket } from '../../lib/ssh/transport-socket.js';
 import type { TunnelSocket } from '../../lib/dialer.js';
 import type { SshNode } from '../../lib/testing/index.js';
@@ -48,13 +47,13 @@ describe('Connection', () => {
   });
 
   /** A connection, and every time that it was reported as over. */
-  function create(options: Partial<ConnectionOptions> = {}) {
+  function create(options: Parameters<Lab['connection']>[1] = {}) {
     const ends: (TunnelError | undefined)[] = [];
     const connection = lab.connection(node, { onClosed: (error) => void ends.push(error), ...options });
     return { connection, ends };
   }
 
-  async function connect(options: Partial<ConnectionOptions> = {}) {
+  async function connect(options: Parameters<Lab['connection']>[1] = {}) {
     const created = create(options);
     await created.connection.connect();
     return created;

@@ -79,9 +79,10 @@ export class Lab {
   }
 
   /** A connection to this node that has not been made yet. */
-  connection(node: SshNode, options: Partial<ConnectionOptions> = {}): Connection {
+  connection(node: SshNode, options: Partial<ConnectionOptions & SshTarget> = {}): Connection {
     const connection = new Connection({
-      ...this.target(node),
+      node: node.spec.name,
+      target: () => this.target(node, options),
       keepaliveIntervalMs: 10_000,
       keepaliveCountMax: 2,
       maxLingering: 128,
