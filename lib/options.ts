@@ -46,6 +46,11 @@ export interface PoolOptions {
   maxQueue?: number | undefined;
   /** Time in milliseconds after which unused connections above `minConnections` are closed. Default: 60 000. */
   idleTimeoutMs?: number | undefined;
+  /**
+   * Age in milliseconds, give or take a tenth, at which a connection is replaced: another is made, then the old one takes no more dials and
+   * is closed with its last stream. At least 1000. Default: none.
+   */
+  maxConnectionAgeMs?: number | undefined;
 }
 
 /** When a node is given up. */
@@ -128,6 +133,7 @@ const checkOptions = objectOf({
     maxChannelsPerConnection: withDefault(integer(1, 10_000), 128),
     maxQueue: withDefault(integer(0, 1_000_000), 1024),
     idleTimeoutMs: withDefault(milliseconds(1), 60_000),
+    maxConnectionAgeMs: optional(milliseconds(1000)),
   } satisfies Record<keyof PoolOptions, Check<unknown>>),
   health: group({
     keepaliveIntervalMs: withDefault(milliseconds(1), 10_000),

@@ -2,6 +2,7 @@ import { debug } from '../diagnostics.js';
 import { isLasting, type TunnelError } from '../errors.js';
 import { Connection } from '../ssh/connection.js';
 import type { SshTarget } from '../ssh/handshake.js';
+import { Members, type Member } from './members.js';
 import { Reconnect, type ReconnectOptions } from './reconnect.js';
 import type { Semaphore } from './semaphore.js';
 
@@ -14,6 +15,10 @@ export interface ConnectionSetOptions {
   readonly minConnections: number;
   readonly maxConnections: number;
   readonly maxChannelsPerConnection: number;
+  /** How long a channel's place, and with its last one a connection above `minConnections`, is kept without use, in milliseconds. */
+  readonly idleTimeoutMs: number;
+  /** Age in milliseconds, give or take a tenth, at which a connection is replaced. Default: none. */
+  readonly maxConnectionAgeMs?: number | undefined;
   readonly reconnect: ReconnectOptions;
   /** Bounds on handshakes under way, taken in this order: the node's own, then the one of all nodes. */
   readonly handshakes: readonly Semaphore[];
@@ -25,19 +30,6 @@ export interface ConnectionSetOptions {
   readonly onChange: () => void;
 }
 
-/** A connection that takes dials, and what is known of it. */
-export interface Member {
-  readonly connection: Connection;
-  /** Settles with the attempt to connect. */
-  readonly ready: Promise<void>;
-  /** Lanes that stand on the connection, borrowed or idle. */
-  lanes: number;
-  /** When it became ready, of `performance.now()`. */
-  readyAtMs: number | undefined;
-  /** Dials in a row that the node has not answered in time. */
-  openTimeouts: number;
-}
-
 /** Unanswered dials in a row after which a connection is replaced, though it answers keepalives: each holds a channel on it. */
 const MAX_OPEN_TIMEOUTS = 16;
 
@@ -46,6 +38,12 @@ const MAX_OPEN_TIMEOUTS = 16;
  * like that.
  */
 const UNUSED_MS = 500;
+
+/** How much earlier or later than `maxConnectionAgeMs` a connection is replaced, so that those of a fleet are not all replaced at once. */
+const AGE_JITTER = 0.1;
+
+/** Longest delay of `setTimeout`. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /** `open` keeps connections up; `closing` makes them only on demand; `closed` is the end. */
 type Phase = 'open' | 'closing' | 'closed';
@@ -58,7 +56,7 @@ export class ConnectionSet {
 
   readonly #options: ConnectionSetOptions;
   #target: SshTarget;
-  readonly #members = new Set<Member>();
+  readonly #members = new Members();
   /** Connections that take no more dials but still carry streams. */
   readonly #draining = new Set<Connection>();
   /** Sockets of connections that are over. */
@@ -91,13 +89,8 @@ export class ConnectionSet {
 
   /** A connection for one more lane: a ready one that has room, else one that is being made, else a new one if it may be made now. */
   withRoom(): Member | undefined {
-    let connecting: Member | undefined;
-    for (const member of this.#members) {
-      if (member.lanes >= this.#options.maxChannelsPerConnection) continue;
-      if (member.connection.state === 'ready') return member;
-      connecting ??= member;
-    }
-    return connecting ?? (this.#mayAdd() && this.reconnect.dialWaitMs === 0 ? this.#add() : undefined);
+    const member = this.#members.withRoom(this.#options.maxChannelsPerConnection);
+    return member ?? (this.#mayAdd() && this.reconnect.dialWaitMs === 0 ? this.#add() : undefined);
   }
 
   /** Makes the connections that are wanted and may be made; comes back by itself when a back-off is in the way. */
@@ -128,8 +121,9 @@ export class ConnectionSet {
 
   /** Closes a connection that nobody uses, unless it is one of those to be kept up. */
   releaseUnused(member: Member): void {
-    if (member.lanes > 0 || !this.#members.has(member) || this.#members.size <= this.#options.minConnections)
-      return;
+    if (member.lanes > 0 || !this.#members.has(member)) return;
+    // One that has grown old ends when its successor is ready.
+    if (this.#members.isOld(member) || this.#members.fresh <= this.#options.minConnections) return;
     debug.pool('%s: closing a connection that is not needed', this.#target.node);
     this.#drain(member);
   }
@@ -144,7 +138,7 @@ export class ConnectionSet {
   /** Gives up the attempts to connect that nobody waits for any more, unless for connections to be kept up. */
   abandonAttempts(): void {
     for (const member of [...this.#members]) {
-      if (this.#members.size <= this.#options.minConnections) return;
+      if (this.#members.fresh <= Math.max(this.#options.minConnections, this.#members.old)) return;
       if (member.readyAtMs === undefined) this.#drain(member);
     }
   }
@@ -176,12 +170,13 @@ export class ConnectionSet {
   }
 
   #mayAdd(): boolean {
-    return this.#phase !== 'closed' && this.#members.size < this.#options.maxConnections;
+    return this.#phase !== 'closed' && this.#members.fresh < this.#options.maxConnections;
   }
 
   #wantsMore(): boolean {
-    const keptUp = this.#phase === 'open' ? this.#options.minConnections : 0;
-    return this.#members.size < keptUp || this.#options.needsRoom();
+    if (this.#options.needsRoom()) return true;
+    if (this.#phase !== 'open') return false;
+    return this.#members.fresh < this.#options.minConnections || this.#members.lackSuccessors;
   }
 
   #add(): Member {
@@ -202,6 +197,7 @@ export class ConnectionSet {
       lanes: 0,
       readyAtMs: undefined,
       openTimeouts: 0,
+      timers: [],
     };
     this.#members.add(member);
     member.ready.then(
@@ -228,8 +224,36 @@ export class ConnectionSet {
     member.readyAtMs = performance.now();
     this.counts.connected += 1;
     this.reconnect.connected();
+    this.#limitAge(member);
+    this.#succeed(member);
     this.maintain();
     this.#options.onChange();
+  }
+
+  #limitAge(member: Member): void {
+    const { maxConnectionAgeMs } = this.#options;
+    if (maxConnectionAgeMs === undefined) return;
+    const ageMs = maxConnectionAgeMs * (1 + AGE_JITTER * (2 * Math.random() - 1));
+    member.timers.push(setTimeout(() => this.#grownOld(member), Math.min(ageMs, MAX_TIMER_MS)).unref());
+  }
+
+  #grownOld(member: Member): void {
+    if (this.#phase !== 'open') return;
+    // One that nobody uses needs no successor.
+    this.releaseUnused(member);
+    this.#members.growOld(member);
+    this.maintain();
+  }
+
+  /** Lets one that has grown old drain, now that another is ready. */
+  #succeed(successor: Member): void {
+    const { oldest } = this.#members;
+    if (oldest === undefined) return;
+    debug.pool('%s: closing a connection that has been replaced because of its age', this.#target.node);
+    this.#drain(oldest);
+    // If no dial ever comes to it, no lane tells that it is not needed.
+    const timer = setTimeout(() => this.releaseUnused(successor), this.#options.idleTimeoutMs);
+    successor.timers.push(timer.unref());
   }
 
   /** `isOutdated`: it was not made in the way in which connections are made now. */

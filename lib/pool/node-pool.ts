@@ -15,16 +15,15 @@ import type { TunnelSocket } from '../dialer.js';
 import { asTunnelError } from '../ssh/failures.js';
 import type { SshTarget } from '../ssh/handshake.js';
 import { unlessAborted } from '../unless-aborted.js';
-import { ConnectionSet, type ConnectionSetOptions, type Member } from './connection-set.js';
+import { ConnectionSet, type ConnectionSetOptions } from './connection-set.js';
 import type { DialAttempt } from './dial.js';
 import { LaneQueue } from './lane-queue.js';
+import type { Member } from './members.js';
 import type { PoolSnapshot } from './pool-snapshot.js';
 
 export interface NodePoolOptions extends Omit<ConnectionSetOptions, 'needsRoom' | 'onRoom'> {
   /** Dials that may wait for a channel. */
   readonly maxQueue: number;
-  /** How long a channel's place, and with its last one a connection above `minConnections`, is kept without use. */
-  readonly idleTimeoutMs: number;
 }
 
 /** A channel's place on one of the node's connections: what the pool lends. */

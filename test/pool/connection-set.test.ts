@@ -1,7 +1,8 @@
 import { expect } from 'chai';
 import sinon from 'sinon';
 import { ClosedError, TransportError, type TunnelError } from '../../lib/errors.js';
-import { ConnectionSet, type ConnectionSetOptions, type Member } from '../../lib/pool/connection-set.js';
+import { ConnectionSet, type ConnectionSetOptions } from '../../lib/pool/connection-set.js';
+import type { Member } from '../../lib/pool/members.js';
 import { Semaphore } from '../../lib/pool/semaphore.js';
 import type { TunnelSocket } from '../../lib/dialer.js';
 import type { SshNode } from '../../lib/testing/index.js';
@@ -39,6 +40,7 @@ describe('ConnectionSet', () => {
       minConnections: 1,
       maxConnections: 3,
       maxChannelsPerConnection: 2,
+      idleTimeoutMs: 60_000,
       reconnect: { minMs: 5, maxMs: 20, stableMs: 10_000 },
       handshakes: [new Semaphore(4)],
       needsRoom: () => lanes.length < world.wanted,
