@@ -36,10 +36,17 @@ const forbiddenTo = (name) => {
     .filter((other) => other !== name);
 };
 
+const unknownTo = (adapter) =>
+  floors.flat().filter((other) => other !== adapter && !adapters[adapter].includes(other));
+
 const restrictions = (name) => {
-  const patterns = forbiddenTo(name).map((other) => ({
-    regex: `^\\.\\.?/(.*/)?${other}(/|\\.js$)`,
-    message: `imports point downwards only: ${name} does not lie above ${other}`,
+  const isAdapter = Object.hasOwn(adapters, name);
+  const patterns = (isAdapter ? unknownTo(name) : forbiddenTo(name)).map((other) => ({
+    // From within a folder of lib/, what it may not know lies outside; a file of its own may have the same name.
+    regex: isAdapter ? `^\\.\\./(.*/)?${other}(/|\\.js$)` : `^\\.\\.?/(.*/)?${other}(/|\\.js$)`,
+    message: isAdapter
+      ? `lib/${name} is an adapter and knows only ${adapters[name].join(', ')}`
+      : `imports point downwards only: ${name} does not lie above ${other}`,
   }));
   const packages = Object.entries(confined)
     .filter(([, allowed]) => !allowed.includes(name))
