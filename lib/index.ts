@@ -13,6 +13,7 @@ export type { NodeSpec } from './fleet/node.js';
 export type { NodeSource, NodeUpdate, Nodes } from './fleet/node-source.js';
 export { nodesFile, type NodesFileOptions } from './fleet/nodes-file.js';
 export type { SourceStatus } from './fleet/source-follower.js';
+export type { ByteCounts } from './ssh/byte-counts.js';
 export type { NodeState, NodeStatus } from './fleet/node-status.js';
 export type { ProbeOptions } from './fleet/probe.js';
 export type { ProbeStatus } from './fleet/prober.js';

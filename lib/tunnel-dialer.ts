@@ -18,6 +18,7 @@ import {
 import { Dial, type DialAttempt } from './pool/dial.js';
 import { NodePool } from './pool/node-pool.js';
 import { Semaphore } from './pool/semaphore.js';
+import type { ByteCounts } from './ssh/byte-counts.js';
 import type { TunnelSocket } from './dialer.js';
 import { unlessAborted } from './unless-aborted.js';
 import {
@@ -46,6 +47,8 @@ export interface DialerStatus {
   /** Where the nodes come from, unless it is a list. */
   readonly source?: SourceStatus;
   readonly nodes: readonly NodeStatus[];
+  /** What was carried since the dialer was made, also for nodes that are gone. */
+  readonly bytes: ByteCounts;
 }
 
 const checkDialOptions = objectOf({
@@ -187,7 +190,12 @@ export class TunnelDialer extends EventEmitter<TunnelDialerEvents> implements Di
   /** A snapshot of the dialer and its nodes. */
   status(): DialerStatus {
     const source = this.#source?.status;
-    return { state: this.#state, ...(source !== undefined && { source }), nodes: this.#fleet.statuses() };
+    return {
+      state: this.#state,
+      ...(source !== undefined && { source }),
+      nodes: this.#fleet.statuses(),
+      bytes: this.#fleet.bytes,
+    };
   }
 
   /** Takes no more dials, waits for those under way and for open streams up to `timeouts.graceMs`, then destroys. */

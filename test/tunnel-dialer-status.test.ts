@@ -1,7 +1,8 @@
 import { expect } from 'chai';
+import { once } from 'node:events';
 import type { NodeStatus } from '../lib/fleet/node-status.js';
 import type { SshNode } from '../lib/testing/index.js';
-import { Lab, rejection, until, type Endpoint } from './support/dialer.js';
+import { Lab, rejection, roundTrip, turns, until, type Endpoint } from './support/dialer.js';
 
 describe('TunnelDialer: status', () => {
   let lab: Lab;
@@ -73,6 +74,29 @@ describe('TunnelDialer: status', () => {
     await node.stop();
     await until('a failure', () => (dialer.status().nodes[0]?.counts.failed ?? 0) > 0);
     expect(dialer.status().nodes[0]).to.include({ state: 'down' });
+  });
+
+  it('counts the bytes that connections carry and have carried, also for nodes that are gone', async () => {
+    const dialer = lab.dialer([node]);
+    expect(dialer.status().bytes).to.deep.equal({ received: 0, sent: 0 });
+    const stream = await dialer.dial('127.0.0.1', endpoint.port);
+    await roundTrip(stream, 'x'.repeat(10_000));
+    const carried = dialer.status();
+    expect(carried.bytes).to.deep.equal(carried.nodes[0]?.bytes);
+    expect(carried.bytes.received).to.be.above(10_000);
+    expect(carried.bytes.sent).to.be.above(10_000);
+    const errored = once(stream, 'error');
+    node.cut('rst');
+    await errored;
+    await until('the replacement', () => dialer.status().nodes[0]?.counts.connected === 2);
+    const afterLoss = dialer.status().bytes;
+    expect(afterLoss.received).to.be.above(carried.bytes.received);
+    dialer.update([]);
+    await node.until(({ connections }) => connections === 0);
+    await turns(2);
+    expect(dialer.status().nodes).to.deep.equal([]);
+    expect(dialer.status().bytes.received).to.be.at.least(afterLoss.received);
+    expect(dialer.status().bytes.sent).to.be.at.least(afterLoss.sent);
   });
 
   describe('nodeState', () => {

@@ -4,6 +4,7 @@ import type { NodePool } from '../pool/node-pool.js';
 import type { CheckedProbe } from './probe.js';
 import { Prober, type Probed, type ProbeStatus } from './prober.js';
 import type { SshTarget } from '../ssh/handshake.js';
+import { addBytes, NO_BYTES, type ByteCounts } from '../ssh/byte-counts.js';
 import { normalizeNodes, sameNode, type Node, type NodeSpec } from './node.js';
 import type { NodeState, NodeStatus } from './node-status.js';
 import { Router, type Route } from './router.js';
@@ -42,6 +43,8 @@ export class Fleet {
   #entries = new Map<string, Entry>();
   /** Pools of nodes that were removed or replaced and still carry streams. */
   readonly #leaving = new Set<NodePool>();
+  /** Carried for nodes that are gone. */
+  #bytesOfGone = NO_BYTES;
   #router: Router;
   #nextChange = new Change();
   readonly #prober: Prober | undefined;
@@ -123,6 +126,13 @@ export class Fleet {
     return [...this.#entries.values()].map(statusOf);
   }
 
+  /** What was carried for all nodes there are and have been. */
+  get bytes(): ByteCounts {
+    let bytes = this.#bytesOfGone;
+    for (const pool of this.#pools()) bytes = addBytes(bytes, pool.bytes);
+    return bytes;
+  }
+
   /** Takes no more dials; resolves when every stream is over and every connection closed. */
   async close(): Promise<void> {
     this.#prober?.stop();
@@ -189,7 +199,10 @@ export class Fleet {
 
   #leave(pool: NodePool): void {
     this.#leaving.add(pool);
-    void pool.leave().finally(() => this.#leaving.delete(pool));
+    void pool.leave().finally(() => {
+      this.#leaving.delete(pool);
+      this.#bytesOfGone = addBytes(this.#bytesOfGone, pool.bytes);
+    });
   }
 }
 
@@ -218,5 +231,6 @@ function statusOf(entry: Entry): NodeStatus {
     connections,
     channels,
     counts,
+    bytes: pool.bytes,
   };
 }

@@ -1,5 +1,6 @@
 import type { ProbeStatus } from './prober.js';
 import type { PoolSnapshot } from '../pool/pool-snapshot.js';
+import type { ByteCounts } from '../ssh/byte-counts.js';
 
 /** How a node fares; see {@link NodeStatus.state}. */
 export type NodeState = PoolSnapshot['state'];
@@ -34,4 +35,6 @@ export interface NodeStatus {
   readonly channels: PoolSnapshot['channels'];
   /** Since the node was added or changed: connections that became ready, attempts that failed, connections that were lost. */
   readonly counts: PoolSnapshot['counts'];
+  /** Since the node was added or changed: what its connections have carried. */
+  readonly bytes: ByteCounts;
 }

@@ -1,5 +1,6 @@
 import { debug } from '../diagnostics.js';
 import { isLasting, type TunnelError } from '../errors.js';
+import { addBytes, NO_BYTES, type ByteCounts } from '../ssh/byte-counts.js';
 import { Connection } from '../ssh/connection.js';
 import type { SshTarget } from '../ssh/handshake.js';
 import { Members, type Member } from './members.js';
@@ -61,6 +62,8 @@ export class ConnectionSet {
   readonly #draining = new Set<Connection>();
   /** Sockets of connections that are over. */
   readonly #closingSockets = new Set<Promise<unknown>>();
+  /** Carried by connections that are over. */
+  #bytesOfOver = NO_BYTES;
   #phase: Phase = 'open';
   #retryTimer: NodeJS.Timeout | undefined;
   #onEmpty: (() => void) | undefined;
@@ -81,6 +84,14 @@ export class ConnectionSet {
 
   get draining(): ReadonlySet<Connection> {
     return this.#draining;
+  }
+
+  /** Carried since the set was made, by connections that became ready. */
+  get bytes(): ByteCounts {
+    let bytes = this.#bytesOfOver;
+    for (const { connection } of this.#members) bytes = addBytes(bytes, connection.bytes);
+    for (const connection of this.#draining) bytes = addBytes(bytes, connection.bytes);
+    return bytes;
   }
 
   has(member: Member): boolean {
@@ -260,7 +271,8 @@ export class ConnectionSet {
   #closed(member: Member, error: TunnelError | undefined, isOutdated: boolean): void {
     this.#members.delete(member);
     this.#draining.delete(member.connection);
-    const { gone } = member.connection;
+    const { bytes, gone } = member.connection;
+    this.#bytesOfOver = addBytes(this.#bytesOfOver, bytes);
     this.#closingSockets.add(gone);
     void gone.then(() => this.#closingSockets.delete(gone));
     if (error !== undefined && this.#phase !== 'closed') {

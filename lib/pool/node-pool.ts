@@ -12,6 +12,7 @@ import {
   type TunnelError,
 } from '../errors.js';
 import type { TunnelSocket } from '../dialer.js';
+import type { ByteCounts } from '../ssh/byte-counts.js';
 import { asTunnelError } from '../ssh/failures.js';
 import type { SshTarget } from '../ssh/handshake.js';
 import { unlessAborted } from '../unless-aborted.js';
@@ -113,6 +114,11 @@ export class NodePool {
         this.#onLastDial?.();
       }
     }
+  }
+
+  /** What the node's connections have carried. Not in the snapshot, which every dial takes. */
+  get bytes(): ByteCounts {
+    return this.#connections.bytes;
   }
 
   snapshot(): PoolSnapshot {

@@ -2,6 +2,7 @@ import type { AbortableSignal } from '../abortable-signal.js';
 import { debug } from '../diagnostics.js';
 import { ClosedError, TransportError, formatEndpoint, type TunnelError } from '../errors.js';
 import { AckNudge, delaysSmallAnswers } from './ack-nudge.js';
+import { NO_BYTES, type ByteCounts } from './byte-counts.js';
 import { ChannelOpening, type OpenRequest } from './channel-opening.js';
 import { ChannelRoster } from './channel-roster.js';
 import { ChannelTable } from './channel-table.js';
@@ -11,6 +12,7 @@ import { handshake, type Link, type SshTarget } from './handshake.js';
 import { Keepalive } from './keepalive.js';
 import { isExchangingKeys, takeOverChannels } from './ssh2-internals.js';
 import { ChannelSocket } from './channel-socket.js';
+import type { TransportSocket } from './transport-socket.js';
 import { WriteGate } from './write-gate.js';
 
 /** How long a peer may take to close its end after our SSH_MSG_DISCONNECT. */
@@ -57,6 +59,8 @@ export class Connection {
   readonly #table = new ChannelTable();
   #roundTripMs: number | undefined;
   #gone: Promise<unknown> = Promise.resolve();
+  /** Once it has become ready. */
+  #transport: TransportSocket | undefined;
   #state: State = { name: 'idle' };
 
   constructor(options: ConnectionOptions) {
@@ -89,6 +93,12 @@ export class Connection {
   /** How long the node took to answer the last keepalive, in milliseconds. */
   get roundTripMs(): number | undefined {
     return this.#roundTripMs;
+  }
+
+  /** What it has carried since it became ready, and in becoming so; the socket counts by itself. */
+  get bytes(): ByteCounts {
+    const socket = this.#transport;
+    return socket === undefined ? NO_BYTES : { received: socket.bytesRead, sent: socket.bytesWritten };
   }
 
   /** Why the connection is over; `undefined` while it is not, or when it was closed on purpose. */
@@ -188,6 +198,7 @@ export class Connection {
       throw this.error ?? this.#closedError();
     }
     const { client, socket, software } = link;
+    this.#transport = socket;
     const { node, keepaliveIntervalMs, keepaliveCountMax } = this.#options;
     const gate = new WriteGate({
       canWrite: () => socket.takesMore && !isExchangingKeys(client),

@@ -27,6 +27,7 @@ class FakePool {
     counts: { connected: 0, failed: 0, lost: 0 },
   };
   load: number | undefined = 0;
+  bytes = { received: 0, sent: 0 };
   readonly node: Node;
   readonly #onChange: () => void;
   #closed: () => void = () => undefined;
