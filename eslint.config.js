@@ -6,7 +6,7 @@ import importX from 'eslint-plugin-import-x';
 /** The floors of lib/, lowest first; a file may import from its own and those below it. What stands side by side shares a floor. */
 const floors = [
   ['errors', 'diagnostics', 'abortable-signal', 'socket-like', 'dialer'],
-  ['validation', 'unless-aborted'],
+  ['validation', 'unless-aborted', 'diagnostics-events'],
   ['ssh'],
   ['pool'],
   ['fleet'],

@@ -12,6 +12,17 @@ export type {
 export type { NodeSpec } from './fleet/node.js';
 export type { NodeSource, NodeUpdate, Nodes } from './fleet/node-source.js';
 export { nodesFile, type NodesFileOptions } from './fleet/nodes-file.js';
+export type {
+  ConnectionClosedMessage,
+  ConnectionFailedMessage,
+  ConnectionLostMessage,
+  ConnectionMessage,
+  ConnectionReadyMessage,
+  DiagnosticsMessages,
+  DialEndMessage,
+  DialErrorMessage,
+  DialMessage,
+} from './diagnostics-events.js';
 export type { SourceStatus } from './fleet/source-follower.js';
 export type { ByteCounts } from './ssh/byte-counts.js';
 export type { NodeState, NodeStatus } from './fleet/node-status.js';

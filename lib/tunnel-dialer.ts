@@ -16,6 +16,7 @@ import {
   type TunnelDialerOptions,
 } from './options.js';
 import { Dial, type DialAttempt } from './pool/dial.js';
+import { DialReport } from './pool/dial-report.js';
 import { NodePool } from './pool/node-pool.js';
 import { Semaphore } from './pool/semaphore.js';
 import type { ByteCounts } from './ssh/byte-counts.js';
@@ -114,7 +115,17 @@ export class TunnelDialer extends EventEmitter<TunnelDialerEvents> implements Di
   async dial(host: string, port: number, options: DialOptions = {}): Promise<TunnelSocket> {
     checkHost(host, 'host');
     checkPort(port, 'port');
-    const { signal, timeoutMs, node, allowHalfOpen } = checkDialOptions(options, 'options');
+    const checked = checkDialOptions(options, 'options');
+    const report = DialReport.begin(this, host, port);
+    const opening = this.#open(host, port, checked);
+    return report === undefined ? opening : report.watch(opening);
+  }
+
+  async #open(
+    host: string,
+    port: number,
+    { signal, timeoutMs, node, allowHalfOpen }: DialOptions,
+  ): Promise<TunnelSocket> {
     signal?.throwIfAborted();
     if (this.#state !== 'open') throw new ClosedError('the dialer is closed', { host, port });
     const route = this.#fleet.route(host, node);
@@ -274,6 +285,7 @@ export class TunnelDialer extends EventEmitter<TunnelDialerEvents> implements Di
   #createPool(node: Node, onChange: () => void): NodePool {
     const { pool, health, reconnect } = this.#options;
     return new NodePool({
+      dialer: this,
       target: this.#logins.targetOf(node),
       ...pool,
       ...health,

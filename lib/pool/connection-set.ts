@@ -1,8 +1,10 @@
 import { debug } from '../diagnostics.js';
+import type { Dialer } from '../dialer.js';
 import { isLasting, type TunnelError } from '../errors.js';
 import { addBytes, NO_BYTES, type ByteCounts } from '../ssh/byte-counts.js';
 import { Connection } from '../ssh/connection.js';
 import type { SshTarget } from '../ssh/handshake.js';
+import { ConnectionReport } from './connection-report.js';
 import { Members, type Member } from './members.js';
 import { Reconnect, type ReconnectOptions } from './reconnect.js';
 import type { Semaphore } from './semaphore.js';
@@ -10,6 +12,8 @@ import type { Semaphore } from './semaphore.js';
 export interface ConnectionSetOptions {
   /** How to reach and log in to the node, until `retarget` says otherwise. */
   readonly target: SshTarget;
+  /** Whose connections they are, for those who listen on `node:diagnostics_channel`; without one nothing is told there. */
+  readonly dialer?: Dialer;
   readonly keepaliveIntervalMs: number;
   readonly keepaliveCountMax: number;
   /** Connections that are kept up without need. */
@@ -191,19 +195,21 @@ export class ConnectionSet {
   }
 
   #add(): Member {
-    const { keepaliveIntervalMs, keepaliveCountMax, maxChannelsPerConnection } = this.#options;
+    const { dialer, keepaliveIntervalMs, keepaliveCountMax, maxChannelsPerConnection } = this.#options;
     let target = this.#target;
+    const report = new ConnectionReport(dialer, target);
     const connection = new Connection({
       node: target.node,
       target: () => (target = this.#target),
       keepaliveIntervalMs,
       keepaliveCountMax,
       maxLingering: maxChannelsPerConnection,
-      admit: (attempt, signal) => this.#admit(attempt, signal),
+      admit: (attempt, signal) => this.#admit(report, attempt, signal),
       onClosed: (error) => this.#closed(member, error, target !== this.#target),
     });
     const member: Member = {
       connection,
+      report,
       ready: connection.connect(),
       lanes: 0,
       readyAtMs: undefined,
@@ -220,10 +226,12 @@ export class ConnectionSet {
     return member;
   }
 
-  async #admit<T>(attempt: () => Promise<T>, signal: AbortSignal): Promise<T> {
+  async #admit<T>(report: ConnectionReport, attempt: () => Promise<T>, signal: AbortSignal): Promise<T> {
     const permits: Disposable[] = [];
     try {
       for (const semaphore of this.#options.handshakes) permits.push(await semaphore.acquire(signal));
+      signal.throwIfAborted();
+      report.began();
       return await attempt();
     } finally {
       for (const permit of permits) permit[Symbol.dispose]();
@@ -233,6 +241,7 @@ export class ConnectionSet {
   #ready(member: Member): void {
     if (!this.#members.has(member)) return;
     member.readyAtMs = performance.now();
+    member.report.ready();
     this.counts.connected += 1;
     this.reconnect.connected();
     this.#limitAge(member);
@@ -273,6 +282,7 @@ export class ConnectionSet {
     this.#draining.delete(member.connection);
     const { bytes, gone } = member.connection;
     this.#bytesOfOver = addBytes(this.#bytesOfOver, bytes);
+    member.report.over(error, bytes);
     this.#closingSockets.add(gone);
     void gone.then(() => this.#closingSockets.delete(gone));
     if (error !== undefined && this.#phase !== 'closed') {

@@ -1,8 +1,10 @@
 import type { Connection } from '../ssh/connection.js';
+import type { ConnectionReport } from './connection-report.js';
 
 /** A connection that takes dials, and what is known of it. */
 export interface Member {
   readonly connection: Connection;
+  readonly report: ConnectionReport;
   /** Settles with the attempt to connect. */
   readonly ready: Promise<void>;
   /** Lanes that stand on the connection, borrowed or idle. */
