@@ -12,7 +12,7 @@ const floors = [
   ['fleet'],
   ['options'],
   ['logins'],
-  ['tunnel-dialer', 'http', 'testing'],
+  ['tunnel-dialer', 'http', 'metrics', 'testing'],
   ['index'],
 ];
 
@@ -22,10 +22,13 @@ if (misplaced.length > 0)
   throw new Error(`eslint.config.js: on which floor of lib/ is ${misplaced.join(', ')}?`);
 
 /** What adapters may know: the contract, not a transport. */
-const adapters = { http: ['errors', 'validation', 'dialer', 'socket-like'] };
+const adapters = {
+  http: ['errors', 'validation', 'dialer', 'socket-like'],
+  metrics: ['errors', 'validation', 'dialer', 'diagnostics-events'],
+};
 
 /** Packages that only some of lib/ may know. */
-const confined = { ssh2: ['ssh', 'testing'], 'generic-pool': ['pool'] };
+const confined = { ssh2: ['ssh', 'testing'], 'generic-pool': ['pool'], 'prom-client': ['metrics'] };
 
 /** Neighbours on one floor do not know each other either. */
 const forbiddenTo = (name) => {

@@ -1,0 +1,29 @@
+import type { Dialer } from '../dialer.js';
+
+/** A dialer that tells how it fares, such as a `TunnelDialer`. */
+export interface MonitoredDialer extends Dialer {
+  status(): MonitoredStatus;
+}
+
+/** What the metrics take from a dialer's status. */
+export interface MonitoredStatus {
+  readonly source?: {
+    readonly name: string;
+    readonly state: string;
+    readonly updatedAt?: Date;
+    readonly failure?: { readonly since: Date };
+  };
+  readonly nodes: readonly MonitoredNode[];
+  readonly bytes: { readonly received: number; readonly sent: number };
+}
+
+/** What the metrics take from the status of a node. */
+export interface MonitoredNode {
+  readonly name: string;
+  readonly state: string;
+  readonly roundTripMs?: number;
+  readonly connections: { readonly ready: number; readonly connecting: number; readonly draining: number };
+  readonly channels: { readonly open: number; readonly waiting: number };
+  readonly counts: { readonly connected: number; readonly failed: number; readonly lost: number };
+  readonly bytes: { readonly received: number; readonly sent: number };
+}
