@@ -37,6 +37,21 @@ export const fleetSeries: readonly Series[] = [
     read: ({ nodes }) => [[sum(nodes, ({ channels }) => channels.waiting), {}]],
   },
   {
+    type: 'gauge',
+    name: 'probed_nodes',
+    help: 'Nodes by the result of their last probe',
+    labels: ['result'],
+    read: ({ nodes }) => {
+      const probes = nodes.flatMap(({ probe }) => probe ?? []);
+      const well = probes.filter(({ ok }) => ok).length;
+      if (probes.length === 0) return [];
+      return [
+        [well, { result: 'ok' }],
+        [probes.length - well, { result: 'error' }],
+      ];
+    },
+  },
+  {
     type: 'counter',
     name: 'received_bytes_total',
     help: 'Bytes received from nodes, SSH included',

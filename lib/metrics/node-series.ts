@@ -66,7 +66,12 @@ export const nodeSeries: readonly Series[] = [
     'Bytes sent to the node, SSH included',
     (node) => node.bytes.sent,
   ),
-  // Results of probes belong here, once the status has them.
+  perNode('gauge', 'node_probe_ok', 'Whether the last probe of the node was well', ({ probe }) =>
+    probe === undefined ? undefined : Number(probe.ok),
+  ),
+  perNode('gauge', 'node_probe_duration_seconds', 'How long the last probe of the node took', ({ probe }) =>
+    probe === undefined ? undefined : probe.durationMs / 1000,
+  ),
 ];
 
 /** @param valueOf - `undefined`: the node has no such series for now */

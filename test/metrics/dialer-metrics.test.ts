@@ -248,6 +248,22 @@ describe('dialerMetrics', () => {
       }
     });
 
+    it('show the probes, of each node and of all', async () => {
+      const dialer = lab.dialer([node], {
+        health: { probe: { kind: 'tcp', port: endpoint.port, intervalMs: 10 } },
+      });
+      watch(dialer, { perNode: true });
+      expect([...(await scrape(registry)).keys()].filter((name) => name.includes('probe'))).to.deep.equal([]);
+      await until('a probe', () => dialer.status().nodes[0]?.probe?.ok === true);
+      const scraped = await scrape(registry);
+      expect(scraped.get('tunnel_dialer_node_probe_ok{node="node-1"}')).to.equal(1);
+      expect(scraped.get('tunnel_dialer_node_probe_duration_seconds{node="node-1"}')).to.be.above(0);
+      expect(startingWith(scraped, 'tunnel_dialer_probed_nodes')).to.deep.equal({
+        'tunnel_dialer_probed_nodes{result="ok"}': 1,
+        'tunnel_dialer_probed_nodes{result="error"}': 0,
+      });
+    });
+
     it('count a dial that no node could carry for each of them, and none for a node that does not exist', async () => {
       const other = await lab.node({ name: 'other' });
       await Promise.all([node.stop(), other.stop()]);
