@@ -6,12 +6,12 @@ import importX from 'eslint-plugin-import-x';
 /** The floors of lib/, lowest first; a file may import from its own and those below it. What stands side by side shares a floor. */
 const floors = [
   ['errors', 'diagnostics', 'abortable-signal', 'socket-like', 'dialer'],
-  ['validation', 'unless-aborted', 'diagnostics-events'],
+  ['validation', 'unless-aborted', 'diagnostics-events', 'follow-files'],
   ['ssh'],
   ['pool'],
   ['fleet'],
   ['options'],
-  ['logins'],
+  ['logins', 'credential-files'],
   ['tunnel-dialer', 'http', 'metrics', 'testing'],
   ['index'],
 ];

@@ -1,6 +1,8 @@
 export type { DialOptions, Dialer, TunnelSocket } from './dialer.js';
 export { TunnelDialer, type DialerStatus, type TunnelDialerEvents } from './tunnel-dialer.js';
+export { credentialFiles, type CredentialFilesOptions } from './credential-files.js';
 export type {
+  CredentialsSource,
   CredentialsUpdate,
   HealthOptions,
   PoolOptions,

@@ -27,6 +27,19 @@ export interface SshOptions {
   agent?: string | true | undefined;
   /** Judges the nodes' host keys, unless the node has a `hostKey` of its own. Required unless every node has one. */
   hostKeys?: HostKeyVerifier | undefined;
+  /** Tells when all this becomes something else. Default: only `updateCredentials` does. */
+  updates?: CredentialsSource | undefined;
+}
+
+/** Something that knows when credentials change, such as the one that `credentialFiles(…)` makes. */
+export interface CredentialsSource {
+  /** What it is, for messages and status: `file /etc/tunnel/id_ed25519`. */
+  readonly name: string;
+  /**
+   * Tells what the credentials have become. An `Error` in place of that says that those in use may be out of date; the source goes on
+   * trying. Ends when the signal is aborted.
+   */
+  follow(signal: AbortSignal): AsyncIterable<CredentialsUpdate | Error>;
 }
 
 /** What {@link SshOptions} are to become; what is left out stays, and whatever is given of `privateKey`, `passphrase` and `agent` replaces all three. */
@@ -112,6 +125,17 @@ const hostKeyVerifier: Check<HostKeyVerifier | undefined> = (value, path) => {
   );
 };
 
+const credentialsSource: Check<CredentialsSource | undefined> = (value, path) => {
+  const source = value as Partial<CredentialsSource> | null | undefined;
+  if (source === undefined) return undefined;
+  if (typeof source?.name === 'string' && typeof source.follow === 'function')
+    return value as CredentialsSource;
+  throw new InvalidOptionError(
+    path,
+    `must be an object with name and follow(signal), as credentialFiles(…) has it, got ${describeKind(value)}`,
+  );
+};
+
 /** Passed on as it is: lib/ssh/login/credentials.ts judges it, without showing it. */
 const secret: Check<unknown> = (value) => value;
 /** The nodes are judged by `nodeSourceOf` and `normalizeNodes`. */
@@ -125,6 +149,7 @@ const checkOptions = objectOf({
     passphrase: secret,
     agent: unjudged,
     hostKeys: hostKeyVerifier,
+    updates: credentialsSource,
   } satisfies Record<keyof SshOptions, Check<unknown>>),
   onMiss: withDefault(oneOf('any-node', 'reject'), 'any-node'),
   pool: group({

@@ -5,9 +5,9 @@ import { AllNodesFailedError, ClosedError, InvalidOptionError, isLasting } from 
 import { firstToOpen } from './fleet/first-to-open.js';
 import { Fleet } from './fleet/fleet.js';
 import type { NodeStatus } from './fleet/node-status.js';
-import { nodeSourceOf, type NodeSource } from './fleet/node-source.js';
+import { nodeSourceOf } from './fleet/node-source.js';
 import type { Node, NodeSpec } from './fleet/node.js';
-import { SourceFollower, type SourceStatus } from './fleet/source-follower.js';
+import { SourceFollower, type SourceFollowerOptions, type SourceStatus } from './fleet/source-follower.js';
 import { Logins } from './logins.js';
 import {
   checkTunnelDialerOptions,
@@ -40,6 +40,8 @@ export interface TunnelDialerEvents {
   nodeState: [status: NodeStatus];
   /** The source of the nodes has told others, or fails. */
   source: [status: SourceStatus];
+  /** `ssh.updates` has told other credentials, or fails. */
+  credentials: [status: SourceStatus];
 }
 
 /** A dialer at one moment: plain data. */
@@ -47,6 +49,8 @@ export interface DialerStatus {
   readonly state: 'open' | 'closing' | 'closed';
   /** Where the nodes come from, unless it is a list. */
   readonly source?: SourceStatus;
+  /** Where the credentials come from, if `ssh.updates` or `credentialFiles` says so. */
+  readonly credentials?: SourceStatus;
   readonly nodes: readonly NodeStatus[];
   /** What was carried since the dialer was made, also for nodes that are gone. */
   readonly bytes: ByteCounts;
@@ -80,7 +84,8 @@ export class TunnelDialer extends EventEmitter<TunnelDialerEvents> implements Di
   readonly #logins: Logins;
   readonly #handshakes: Semaphore;
   readonly #fleet: Fleet;
-  readonly #source: SourceFollower | undefined;
+  readonly #source: SourceFollower<readonly NodeSpec[]> | undefined;
+  readonly #credentials: SourceFollower<CredentialsUpdate> | undefined;
   readonly #dials = new Set<Dial>();
   #state: DialerStatus['state'] = 'open';
   #closing: Promise<void> | undefined;
@@ -102,7 +107,12 @@ export class TunnelDialer extends EventEmitter<TunnelDialerEvents> implements Di
     });
     const source = nodeSourceOf(options.nodes, 'nodes');
     if (source === undefined) this.#fleet.update(options.nodes as readonly NodeSpec[]);
-    else this.#source = this.#follow(source);
+    else this.#source = this.#follow('source', { source, apply: (nodes) => this.#fleet.update(nodes) });
+    const { updates } = this.#options.ssh;
+    if (updates !== undefined) {
+      const apply = (update: CredentialsUpdate): void => this.#relogin(update);
+      this.#credentials = this.#follow('credentials', { source: updates, hasFirst: true, apply });
+    }
   }
 
   /**
@@ -170,13 +180,18 @@ export class TunnelDialer extends EventEmitter<TunnelDialerEvents> implements Di
    * `privateKey`, `passphrase` and `agent`, what is given replaces all three. Connections that are up stay, and so do their streams; see
    * `pool.maxConnectionAgeMs`. Nodes that have refused the key, or whose host key was refused, are tried again at once.
    *
-   * @throws {@link InvalidOptionError} with a path as in the constructor, such as `ssh.privateKey`, and changes nothing;
-   *   {@link ClosedError}
+   * @throws {@link InvalidOptionError} with a path as in the constructor, such as `ssh.privateKey`, and changes nothing, also when
+   *   `ssh.updates` tells the credentials; {@link ClosedError}
    */
   updateCredentials(update: CredentialsUpdate): void {
     if (this.#state !== 'open') throw new ClosedError('the dialer is closed');
-    this.#logins.update(update);
-    this.#fleet.retarget((node) => this.#logins.targetOf(node));
+    if (this.#credentials !== undefined) {
+      throw new InvalidOptionError(
+        'ssh',
+        `cannot be updated: ${this.#credentials.status.name} tells the credentials`,
+      );
+    }
+    this.#relogin(update);
   }
 
   /**
@@ -201,9 +216,11 @@ export class TunnelDialer extends EventEmitter<TunnelDialerEvents> implements Di
   /** A snapshot of the dialer and its nodes. */
   status(): DialerStatus {
     const source = this.#source?.status;
+    const credentials = this.#credentials?.status;
     return {
       state: this.#state,
       ...(source !== undefined && { source }),
+      ...(credentials !== undefined && { credentials }),
       nodes: this.#fleet.statuses(),
       bytes: this.#fleet.bytes,
     };
@@ -232,6 +249,7 @@ export class TunnelDialer extends EventEmitter<TunnelDialerEvents> implements Di
     if (this.#state === 'closed') return;
     this.#state = 'closing';
     this.#source?.stop();
+    this.#credentials?.stop();
     const timer = setTimeout(
       () => this.destroy(new Error('the grace period is over')),
       this.#options.timeouts.graceMs,
@@ -244,6 +262,7 @@ export class TunnelDialer extends EventEmitter<TunnelDialerEvents> implements Di
   #finish(reason: ClosedError): void {
     this.#state = 'closed';
     this.#source?.stop();
+    this.#credentials?.stop();
     this.#closed.abort(reason);
   }
 
@@ -260,14 +279,21 @@ export class TunnelDialer extends EventEmitter<TunnelDialerEvents> implements Di
     throw hopeless.length === 1 ? first : new AllNodesFailedError(hopeless, 'the nodes refuse us');
   }
 
-  #follow(source: NodeSource): SourceFollower {
+  #relogin(update: CredentialsUpdate): void {
+    this.#logins.update(update);
+    this.#fleet.retarget((node) => this.#logins.targetOf(node));
+  }
+
+  #follow<Update>(
+    event: 'source' | 'credentials',
+    options: Omit<SourceFollowerOptions<Update>, 'onChange'>,
+  ): SourceFollower<Update> {
     const follower = new SourceFollower({
-      source,
-      apply: (nodes) => this.#fleet.update(nodes),
+      ...options,
       onChange: () => {
         const { status } = follower;
         // A listener that throws must not end the following.
-        queueMicrotask(() => this.emit('source', status));
+        queueMicrotask(() => this.emit(event, status));
       },
     });
     follower.start();

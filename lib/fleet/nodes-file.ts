@@ -1,6 +1,6 @@
-import { readFile, stat } from 'node:fs/promises';
-import { setTimeout as delay } from 'node:timers/promises';
+import { readFile } from 'node:fs/promises';
 import { parse } from 'yaml';
+import { followFiles } from '../follow-files.js';
 import { milliseconds, nonEmptyString, objectOf, withDefault } from '../validation.js';
 import type { NodeSpec } from './node.js';
 import type { NodeSource, NodeUpdate } from './node-source.js';
@@ -18,8 +18,6 @@ const checkOptions = objectOf({ intervalMs: withDefault(milliseconds(1), 1000) }
  * finished. It may be edited in place, replaced by another, or a link that is turned elsewhere. While it is missing or broken, the last
  * good list stays in use.
  *
- * It is not watched with inotify: that misses changes on network file systems and through the links of a mounted ConfigMap.
- *
  * @throws {@link InvalidOptionError} `ERR_TUNNEL_INVALID_OPTION`
  */
 export function nodesFile(path: string, options: NodesFileOptions = {}): NodeSource {
@@ -29,34 +27,16 @@ export function nodesFile(path: string, options: NodesFileOptions = {}): NodeSou
 }
 
 async function* followFile(path: string, intervalMs: number, signal: AbortSignal): AsyncIterable<NodeUpdate> {
-  let told: string | undefined;
-  /** Of the content that was read last; not at first, when nobody has seen yet that it is still. */
-  let readVersion: string | undefined;
-  let seen: string | undefined;
-  while (!signal.aborted) {
-    const version = await versionOf(path);
-    const isStill = version === seen && version !== readVersion;
-    if (isStill || told === undefined) {
-      const update = await read(path);
-      if (isStill) readVersion = version;
-      const content = update instanceof Error ? update.message : JSON.stringify(update);
-      if (content !== told) yield update;
-      told = content;
-    }
-    seen = version;
-    await delay(intervalMs, undefined, { signal });
+  let told = await read(path);
+  yield told;
+  for await (const update of followFiles({ paths: [path], read: () => read(path), intervalMs, signal })) {
+    if (contentOf(update) !== contentOf(told)) yield update;
+    told = update;
   }
 }
 
-/** Changes with the file's content, and with the file that the path leads to. */
-async function versionOf(path: string): Promise<string> {
-  try {
-    const { dev, ino, size, mtimeNs, ctimeNs } = await stat(path, { bigint: true });
-    return [dev, ino, size, mtimeNs, ctimeNs].join(' ');
-  } catch (error) {
-    return messageOf(error);
-  }
-}
+const contentOf = (update: NodeUpdate): string =>
+  update instanceof Error ? update.message : JSON.stringify(update);
 
 async function read(path: string): Promise<NodeUpdate> {
   try {

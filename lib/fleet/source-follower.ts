@@ -1,42 +1,52 @@
 import { debug } from '../diagnostics.js';
 import { unlessAborted } from '../unless-aborted.js';
-import type { NodeSpec } from './node.js';
-import type { NodeSource, NodeUpdate } from './node-source.js';
 
-/** How a source of nodes fares. */
+/** Something that tells what is to be used, again whenever that changes, and an `Error` while it cannot tell. */
+export interface Source<Update> {
+  readonly name: string;
+  follow(signal: AbortSignal): AsyncIterable<Update | Error>;
+}
+
+/** How a source of nodes or credentials fares. */
 export interface SourceStatus {
   /** What it is, such as `file /etc/tunnel/nodes.yaml`. */
   readonly name: string;
   /**
-   * - `waiting`: it has not told any nodes yet
-   * - `current`: the nodes are those that it told last
-   * - `stale`: it fails, or has told nodes that cannot be used; the nodes stay those of its last good list
-   * - `ended`: it will tell no others; the nodes stay
+   * - `waiting`: it has not told any yet
+   * - `current`: those in use are the ones that it told last, or that it began with
+   * - `stale`: it fails, or has told some that cannot be used; the last good ones stay in use
+   * - `ended`: it will tell no others; those in use stay
    */
   readonly state: 'waiting' | 'current' | 'stale' | 'ended';
-  /** When the nodes in use were told. */
+  /** When those in use were told. */
   readonly updatedAt?: Date;
-  /** Why there are no newer nodes, and since when. */
+  /** Why there are no newer ones, and since when. */
   readonly failure?: { readonly message: string; readonly since: Date };
 }
 
-export interface SourceFollowerOptions {
-  readonly source: NodeSource;
-  /** Makes these the nodes; throws, and changes nothing, if they cannot be used. */
-  readonly apply: (nodes: readonly NodeSpec[]) => void;
+export interface SourceFollowerOptions<Update> {
+  readonly source: Source<Update>;
+  /** Whether something is in use before the source has told anything. Default: no. */
+  readonly hasFirst?: boolean;
+  /** Makes use of what was told; throws, and changes nothing, if it cannot be used. */
+  readonly apply: (update: Update) => void;
   /** Called when the status has changed. */
   readonly onChange: () => void;
 }
 
-/** Keeps the nodes those that a source tells. Whatever becomes of the source, the last good list stays. */
-export class SourceFollower {
-  readonly #options: SourceFollowerOptions;
+/** Keeps in use what a source tells. Whatever becomes of the source, the last that was good stays. */
+export class SourceFollower<Update> {
+  readonly #options: SourceFollowerOptions<Update>;
   readonly #stop = new AbortController();
   #status: SourceStatus;
 
-  constructor(options: SourceFollowerOptions) {
+  constructor(options: SourceFollowerOptions<Update>) {
     this.#options = options;
-    this.#status = { name: options.source.name, state: 'waiting' };
+    const { name } = options.source;
+    this.#status =
+      options.hasFirst === true
+        ? { name, state: 'current', updatedAt: new Date() }
+        : { name, state: 'waiting' };
   }
 
   get status(): SourceStatus {
@@ -71,7 +81,7 @@ export class SourceFollower {
     }
   }
 
-  #take(update: NodeUpdate): void {
+  #take(update: Update | Error): void {
     if (update instanceof Error) {
       this.#failed(update);
       return;
