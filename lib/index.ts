@@ -32,6 +32,7 @@ export type { ProbeOptions } from './fleet/probe.js';
 export type { ProbeStatus } from './fleet/prober.js';
 
 export type { HostIdentity, HostKeyVerdict, HostKeyVerifier } from './ssh/host-keys/verifier.js';
+export { generateKeyPair, type GenerateKeyPairOptions, type KeyPair } from './ssh/login/generate-key-pair.js';
 export { knownHosts } from './ssh/host-keys/known-hosts.js';
 export { pinnedHostKey } from './ssh/host-keys/pinned-host-key.js';
 export { trustOnFirstUse } from './ssh/host-keys/trust-on-first-use.js';

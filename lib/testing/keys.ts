@@ -1,16 +1,12 @@
-import { createHash, generateKeyPairSync, randomBytes } from 'node:crypto';
+import { createHash, generateKeyPairSync } from 'node:crypto';
 import ssh2 from 'ssh2';
+import type { KeyPair } from '../ssh/login/generate-key-pair.js';
+import { ed25519PrivateKey } from '../ssh/login/openssh-form.js';
+
+export type { KeyPair };
 
 /** Kinds of host key: `ed25519` (`ssh-ed25519`), `ecdsa` (`ecdsa-sha2-nistp256`), `rsa` (`ssh-rsa`, 2048 bits). */
 export type HostKeyType = 'ed25519' | 'ecdsa' | 'rsa';
-
-/** A key pair made for one node; it protects nothing outside of the test that made it. */
-export interface KeyPair {
-  /** One line, such as `ssh-ed25519 AAAA…`, as in `authorized_keys`. */
-  readonly publicKey: string;
-  /** PEM text without a passphrase. */
-  readonly privateKey: string;
-}
 
 /** The public half of a node's host key. */
 export interface HostKey {
@@ -22,7 +18,7 @@ export interface HostKey {
   readonly fingerprint: string;
 }
 
-/** Makes a key pair. RSA takes some 100 ms and blocks the event loop meanwhile. */
+/** Makes a key pair for one node; it protects nothing outside of the test that made it. RSA takes some 100 ms and blocks the event loop meanwhile. */
 export function generateKeyPair(type: HostKeyType): KeyPair {
   const privateKey = privateKeyText(type);
   return { publicKey: publicKeyLine(wireFormat(privateKey)), privateKey };
@@ -65,7 +61,7 @@ function typeOf(key: Buffer): string {
 function privateKeyText(type: HostKeyType): string {
   switch (type) {
     case 'ed25519':
-      return ed25519Text();
+      return ed25519PrivateKey(generateKeyPairSync('ed25519').privateKey);
     case 'ecdsa':
       return generateKeyPairSync('ec', {
         namedCurve: 'prime256v1',
@@ -79,42 +75,4 @@ function privateKeyText(type: HostKeyType): string {
         privateKeyEncoding: { type: 'pkcs1', format: 'pem' },
       }).privateKey;
   }
-}
-
-/** OpenSSH's own format (PROTOCOL.key), the only one in which ssh2 takes Ed25519. */
-function ed25519Text(): string {
-  const { x = '', d = '' } = generateKeyPairSync('ed25519').privateKey.export({ format: 'jwk' });
-  const publicPart = Buffer.from(x, 'base64url');
-  const seed = Buffer.from(d, 'base64url');
-  const type = string('ssh-ed25519');
-  const check = randomBytes(4);
-  const secret = [
-    check,
-    check,
-    type,
-    string(publicPart),
-    string(Buffer.concat([seed, publicPart])),
-    string(''),
-  ];
-  const unpadded = Buffer.concat(secret);
-  const padding = Buffer.from([1, 2, 3, 4, 5, 6, 7]).subarray(0, -unpadded.length & 7);
-  const body = Buffer.concat([
-    Buffer.from('openssh-key-v1\0'),
-    ...[string('none'), string('none'), string('')],
-    Buffer.from([0, 0, 0, 1]),
-    string(Buffer.concat([type, string(publicPart)])),
-    string(Buffer.concat([unpadded, padding])),
-  ]);
-  const lines = body.toString('base64').match(/.{1,70}/g) ?? [];
-  return ['-----BEGIN OPENSSH PRIVATE KEY-----', ...lines, '-----END OPENSSH PRIVATE KEY-----', ''].join(
-    '\n',
-  );
-}
-
-/** RFC 4251 §5 `string`. */
-function string(content: string | Buffer): Buffer {
-  const bytes = Buffer.from(content);
-  const length = Buffer.alloc(4);
-  length.writeUInt32BE(bytes.length);
-  return Buffer.concat([length, bytes]);
 }

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs';
-import { open, rename, unlink } from 'node:fs/promises';
+import { link, open, rename, unlink } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
 /** A file as it was when it was read. */
@@ -62,10 +62,44 @@ export async function replaceFile(
   previous: FileVersion | undefined,
   mayReplace: () => Promise<boolean>,
 ): Promise<boolean> {
+  const temporary = await writeBeside(path, content, previous);
+  let replaced = false;
+  try {
+    if (!(await mayReplace())) return false;
+    await rename(temporary, path);
+    replaced = true;
+  } finally {
+    if (!replaced) await unlink(temporary).catch(ignore);
+  }
+  await syncDirectory(dirname(path)).catch(ignore);
+  return true;
+}
+
+/**
+ * Makes a file with mode 0600 where there is none, all or nothing, durably: a temporary file beside it is written, synced and linked to it.
+ *
+ * @throws an error of the file system, with `code` `EEXIST` when there is something at the path; the temporary file is gone then
+ */
+export async function createFile(path: string, content: Buffer): Promise<void> {
+  const temporary = await writeBeside(path, content, undefined);
+  try {
+    // Unlike rename, it never replaces anything.
+    await link(temporary, path);
+  } finally {
+    await unlink(temporary).catch(ignore);
+  }
+  await syncDirectory(dirname(path)).catch(ignore);
+}
+
+/** Writes a temporary file, and returns its path. */
+async function writeBeside(
+  path: string,
+  content: Buffer,
+  previous: FileVersion | undefined,
+): Promise<string> {
   const temporary = `${path}.${randomBytes(8).toString('hex')}.tmp`;
   const { O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW } = constants;
   const handle = await open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600);
-  let replaced = false;
   try {
     try {
       await handle.writeFile(content);
@@ -78,14 +112,11 @@ export async function replaceFile(
     } finally {
       await handle.close();
     }
-    if (!(await mayReplace())) return false;
-    await rename(temporary, path);
-    replaced = true;
-  } finally {
-    if (!replaced) await unlink(temporary).catch(ignore);
+    return temporary;
+  } catch (error) {
+    await unlink(temporary).catch(ignore);
+    throw error;
   }
-  await syncDirectory(dirname(path)).catch(ignore);
-  return true;
 }
 
 /** Makes the rename itself durable. Some systems cannot open a directory; they lose no content by it. */

@@ -3,15 +3,14 @@ import ssh2, { type ParsedKey } from 'ssh2';
 import { InvalidOptionError } from '../../errors.js';
 import { describeKind } from '../../validation.js';
 import { keyTypeOf, SUPPORTED_KEY_TYPES } from '../host-keys/public-key.js';
-import { WireReader, wireString, wireUint32 } from '../host-keys/wire.js';
+import { WireReader } from '../host-keys/wire.js';
+import { ed25519PrivateKey, MAGIC } from './openssh-form.js';
 
 const KEY = 'ssh.privateKey';
 const PASSPHRASE = 'ssh.passphrase';
 
 const OPENSSH_FORM = /-----BEGIN OPENSSH PRIVATE KEY-----([\s\S]*?)-----END OPENSSH PRIVATE KEY-----/;
 const PEM_FORM = /-----BEGIN (ENCRYPTED |RSA |EC |DSA )?PRIVATE KEY-----/;
-
-const MAGIC = 'openssh-key-v1\0';
 
 /** The one cipher of OpenSSH keys that ssh2 cannot undo. */
 const UNREADABLE_CIPHER = 'chacha20-poly1305@openssh.com';
@@ -104,30 +103,10 @@ function parseOpenSsh(base64: string, passphrase: Passphrase | undefined): Parse
   throw encrypted ? wrongPassphrase() : unusable('is damaged: it cannot be parsed');
 }
 
-/** ssh2 parses no PKCS#8, so an Ed25519 key is put into the one form that it does parse. */
-function toOpenSsh(key: KeyObject): string {
-  const { x = '', d = '' } = key.export({ format: 'jwk' });
-  const publicHalf = Buffer.from(x, 'base64url');
-  const type = wireString('ssh-ed25519');
-  const check = wireUint32(0);
-  const secret = Buffer.concat([
-    ...[check, check, type, wireString(publicHalf)],
-    ...[wireString(Buffer.concat([Buffer.from(d, 'base64url'), publicHalf])), wireString('')],
-  ]);
-  const padding = Buffer.from([1, 2, 3, 4, 5, 6, 7]).subarray(0, -secret.length & 7);
-  const data = Buffer.concat([
-    ...[Buffer.from(MAGIC), wireString('none'), wireString('none'), wireString(''), wireUint32(1)],
-    ...[
-      wireString(Buffer.concat([type, wireString(publicHalf)])),
-      wireString(Buffer.concat([secret, padding])),
-    ],
-  ]);
-  return `-----BEGIN OPENSSH PRIVATE KEY-----\n${data.toString('base64')}\n-----END OPENSSH PRIVATE KEY-----`;
-}
-
+/** ssh2 parses no PKCS#8. */
 function toSsh2Form(key: KeyObject): string {
   const { asymmetricKeyType: type, asymmetricKeyDetails: details } = key;
-  if (type === 'ed25519') return toOpenSsh(key);
+  if (type === 'ed25519') return ed25519PrivateKey(key);
   if (type === 'rsa') return key.export({ type: 'pkcs1', format: 'pem' }).toString();
   if (type !== 'ec') return refuseType(type ?? 'unknown');
   const curve = details?.namedCurve ?? 'with a curve of its own';
