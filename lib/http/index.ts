@@ -2,3 +2,6 @@ export { httpAgent } from './http-agent.js';
 export { httpsAgent } from './https-agent.js';
 export { TlsHandshakeTimeoutError } from './errors.js';
 export type { TunnelHttpAgentOptions, TunnelHttpsAgentOptions } from './options.js';
+export { statusHandler, type StatusHandler } from './status/status-handler.js';
+export type { MetricsRegistry, StatusHandlerOptions } from './status/options.js';
+export type { ObservableDialer, ObservedNode, ObservedSource, ObservedStatus } from './status/observed.js';

@@ -1,0 +1,85 @@
+import { expect } from 'chai';
+import { down, FakeDialer, nodeStatus } from './fake-dialer.js';
+import { Site } from './site.js';
+
+describe('statusHandler: readiness', () => {
+  let dialer: FakeDialer;
+  let site: Site;
+
+  beforeEach(async () => {
+    dialer = new FakeDialer();
+    site = await Site.start(dialer, { staleAfterMs: 60_000 });
+  });
+
+  afterEach(() => site.end());
+
+  const refused = async (): Promise<string> => {
+    const { status, body } = await site.get('/readyz');
+    expect(status, body).to.equal(503);
+    return body;
+  };
+  const ready = async (): Promise<void> => {
+    const { status, body } = await site.get('/readyz');
+    expect(body).to.equal('ok\n');
+    expect(status).to.equal(200);
+  };
+  const ago = (ms: number): Date => new Date(Date.now() - ms);
+
+  it('is there with one usable node', async () => {
+    for (const state of ['ready', 'degraded', 'idle'] as const) {
+      dialer.nodes = [nodeStatus('a', down), nodeStatus('b', { state })];
+      await ready();
+    }
+  });
+
+  it('is not there while no node is ready, and says how they are', async () => {
+    dialer.nodes = [nodeStatus('a', down), nodeStatus('b', down), nodeStatus('c', { state: 'connecting' })];
+    expect(await refused()).to.equal('no node is ready: 2 down, 1 connecting\n');
+    dialer.nodes = [];
+    expect(await refused()).to.equal('there are no nodes\n');
+  });
+
+  it('does not depend on a source that fails until it has failed for long', async () => {
+    const failure = { message: 'ENOENT: no such\u001b[2J file', since: ago(50_000) };
+    dialer.source = { name: 'file /etc/nodes', state: 'stale', updatedAt: ago(3_600_000), failure };
+    await ready();
+    dialer.source = { ...dialer.source, failure: { ...failure, since: ago(61_500) } };
+    expect(await refused()).to.equal(
+      'the source of the nodes (file /etc/nodes) has been failing for 61 s: ENOENT: no such\\u001b[2J file\n',
+    );
+  });
+
+  it('is not there before the source has told nodes', async () => {
+    dialer.nodes = [];
+    dialer.source = { name: 'file /etc/nodes', state: 'waiting' };
+    expect(await refused()).to.equal('the source of the nodes (file /etc/nodes) has told none yet\n');
+    dialer.source = { ...dialer.source, failure: { message: 'ENOENT', since: ago(5) } };
+    expect(await refused()).to.equal('the source of the nodes (file /etc/nodes) has told none yet: ENOENT\n');
+  });
+
+  it('is not harmed by a source that has ended', async () => {
+    dialer.source = { name: 'iterable', state: 'ended', updatedAt: ago(1e9) };
+    await ready();
+  });
+
+  it('tells every reason', async () => {
+    dialer.nodes = [nodeStatus('a', down)];
+    dialer.source = { name: 'f', state: 'stale', failure: { message: 'x', since: ago(100_000) } };
+    expect((await refused()).trim().split('\n')).to.have.length(2);
+  });
+
+  it('and health are over when the dialer closes', async () => {
+    for (const state of ['closing', 'closed'] as const) {
+      dialer.state = state;
+      expect(await refused()).to.equal(`the dialer is ${state}\n`);
+      const health = await site.get('/healthz');
+      expect([health.status, health.body]).to.deep.equal([503, `the dialer is ${state}\n`]);
+    }
+  });
+
+  it('is none of the health’s business', async () => {
+    dialer.nodes = [];
+    await refused();
+    expect((await site.get('/healthz')).status).to.equal(200);
+  });
+});
