@@ -1,6 +1,7 @@
 import { EventEmitter } from 'node:events';
 import type { NodeStatus } from '../../../lib/fleet/node-status.js';
 import type { SourceStatus } from '../../../lib/fleet/source-follower.js';
+import { NO_BYTES } from '../../../lib/ssh/byte-counts.js';
 import type { DialerStatus, TunnelDialerEvents } from '../../../lib/tunnel-dialer.js';
 
 const NUMBERED = Array.from({ length: 1000 }, (_, index) => index);
@@ -17,6 +18,7 @@ export function nodeStatus(name: string, status: Partial<NodeStatus> = {}): Node
     connections: { ready: 1, connecting: 0, draining: 0 },
     channels: { open: 0, waiting: 0 },
     counts: { connected: 1, failed: 0, lost: 0 },
+    bytes: NO_BYTES,
     ...status,
   };
 }
@@ -48,7 +50,7 @@ export class FakeDialer extends EventEmitter<TunnelDialerEvents> {
   status(): DialerStatus {
     if (this.failure !== undefined) throw this.failure;
     const { state, source, nodes } = this;
-    return { state, ...(source !== undefined && { source }), nodes };
+    return { state, ...(source !== undefined && { source }), nodes, bytes: NO_BYTES };
   }
 
   /** Changes one node without telling anybody. */
