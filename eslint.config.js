@@ -7,6 +7,7 @@ import importX from 'eslint-plugin-import-x';
 const floors = [
   ['errors', 'diagnostics', 'abortable-signal', 'socket-like', 'dialer'],
   ['validation', 'unless-aborted', 'diagnostics-events', 'follow-files'],
+  ['backoff'],
   ['ssh'],
   ['pool'],
   ['fleet'],

@@ -1,5 +1,5 @@
 import { isLasting, type TunnelError } from '../errors.js';
-import { Backoff } from './backoff.js';
+import { Backoff } from '../backoff.js';
 
 export interface ReconnectOptions {
   /** Shortest wait between two attempts, in milliseconds. */

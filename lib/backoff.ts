@@ -1,4 +1,4 @@
-import { milliseconds } from '../validation.js';
+import { milliseconds } from './validation.js';
 
 /** Bounds of a back-off. */
 export interface BackoffOptions {

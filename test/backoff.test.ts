@@ -1,7 +1,7 @@
 import { expect } from 'chai';
-import { InvalidOptionError } from '../../lib/errors.js';
-import { Backoff } from '../../lib/pool/backoff.js';
-import { seededRandom } from '../support/seeded-random.js';
+import { InvalidOptionError } from '../lib/errors.js';
+import { Backoff } from '../lib/backoff.js';
+import { seededRandom } from './support/seeded-random.js';
 
 const low = () => 0;
 const high = () => 1 - Number.EPSILON;
