@@ -13,7 +13,7 @@ const floors = [
   ['fleet'],
   ['options'],
   ['logins', 'credential-files'],
-  ['tunnel-dialer', 'http', 'metrics', 'testing'],
+  ['tunnel-dialer', 'http', 'kubernetes', 'metrics', 'testing'],
   ['index'],
 ];
 
@@ -25,11 +25,17 @@ if (misplaced.length > 0)
 /** What adapters may know: the contract, not a transport. */
 const adapters = {
   http: ['errors', 'validation', 'dialer', 'socket-like'],
+  kubernetes: ['errors', 'diagnostics', 'validation', 'unless-aborted', 'backoff', 'fleet'],
   metrics: ['errors', 'validation', 'dialer', 'diagnostics-events'],
 };
 
 /** Packages that only some of lib/ may know. */
-const confined = { ssh2: ['ssh', 'testing'], 'generic-pool': ['pool'], 'prom-client': ['metrics'] };
+const confined = {
+  ssh2: ['ssh', 'testing'],
+  'generic-pool': ['pool'],
+  'prom-client': ['metrics'],
+  '@kubernetes/client-node': ['kubernetes'],
+};
 
 /** Neighbours on one floor do not know each other either. */
 const forbiddenTo = (name) => {

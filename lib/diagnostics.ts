@@ -10,4 +10,5 @@ export const debug = {
   pool: createDebug('tunnel-dialer:pool'),
   ssh: createDebug('tunnel-dialer:ssh'),
   hostKeys: createDebug('tunnel-dialer:host-keys'),
+  kubernetes: createDebug('tunnel-dialer:kubernetes'),
 } as const;

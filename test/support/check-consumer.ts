@@ -32,6 +32,8 @@ try {
   run(process.execPath, ['-p', "typeof require('tunnel-dialer').TunnelDialer"]);
   install('prom-client@15');
   compileAndRun('metrics');
+  install('@kubernetes/client-node@1');
+  compileAndRun('kubernetes');
   console.log('a program that uses the packed library compiles and runs');
 } finally {
   rmSync(folder, { recursive: true, force: true });

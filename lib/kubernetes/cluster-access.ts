@@ -1,0 +1,130 @@
+import { spawn, type SpawnOptions } from 'node:child_process';
+import type { RequestOptions } from 'node:https';
+import { KubeConfig } from '@kubernetes/client-node';
+
+/** Where it is written how to reach a cluster's API. */
+export type ClusterPlace =
+  | {
+      readonly kind: 'kubeconfig';
+      readonly name: string;
+      /** Default: as the client library looks for it. */
+      readonly path: string | undefined;
+      readonly context: string | undefined;
+    }
+  | {
+      readonly kind: 'in-cluster';
+      readonly name: string;
+      /** What stands in front of `/var/run/secrets/…`. Default: nothing. */
+      readonly root?: string;
+    };
+
+/** Where the API is, and what proves to it who asks. */
+export interface Credentials {
+  /** URL of the API, without a slash at its end. */
+  readonly server: string;
+  /** TLS options, headers and the agent of a request. */
+  readonly options: RequestOptions;
+}
+
+/**
+ * Gives credentials as they are now: asked again, an exec plugin is run again only when its token has expired. The signal ends the
+ * plugin.
+ */
+export type CredentialSource = (signal: AbortSignal) => Promise<Credentials>;
+
+/** Reads the configuration anew, so that what was rotated in it is used. */
+export type ClusterAccess = () => CredentialSource;
+
+/** The first lines are enough to know what a plugin complains of. */
+const MAX_SHOWN = 300;
+
+export function accessTo(place: ClusterPlace): ClusterAccess {
+  return () => {
+    const config = unlessSecret(`cannot use the ${place.name}`, () => load(place));
+    return async (signal) => {
+      const options: RequestOptions = {};
+      endPluginWith(signal, config);
+      try {
+        await config.applyToHTTPSOptions(options);
+      } catch (error) {
+        throw withoutSecrets(`no credentials for the ${place.name}`, error);
+      }
+      return { server: config.getCurrentCluster()?.server ?? '', options: trimmed(options) };
+    };
+  };
+}
+
+function load(place: ClusterPlace): KubeConfig {
+  const config = new KubeConfig();
+  if (place.kind === 'in-cluster') {
+    const missing = ['KUBERNETES_SERVICE_HOST', 'KUBERNETES_SERVICE_PORT'].find((name) => !process.env[name]);
+    if (missing !== undefined) throw new Error(`${missing} is not set: this is no pod of a cluster`);
+    config.loadFromCluster(place.root);
+    return config;
+  }
+  if (place.path === undefined) config.loadFromDefault();
+  else config.loadFromFile(place.path);
+  // What the library falls back to.
+  if (config.currentContext === 'loaded-context' && config.getCluster('cluster')?.server === FALLBACK) {
+    throw new Error('there is none: KUBECONFIG is not set, and ~/.kube/config does not exist');
+  }
+  if (place.context !== undefined) config.setCurrentContext(place.context);
+  requireContext(config);
+  return config;
+}
+
+const FALLBACK = 'http://localhost:8080';
+
+/** Without a user the library would leave the certificate authority out, too, and without a cluster ask localhost. */
+function requireContext(config: KubeConfig): void {
+  const name = config.getCurrentContext() as string | undefined;
+  const context = name === undefined ? null : config.getContextObject(name);
+  if (name === undefined || context === null) {
+    const known = config.getContexts().map((each) => each.name);
+    throw new Error(`it has no context ${name ?? 'in use'}; it knows ${known.join(', ') || 'none'}`);
+  }
+  if (config.getCurrentCluster() === null) throw new Error(`context ${name}: it has no such cluster`);
+  if (config.getCurrentUser() === null) throw new Error(`context ${name}: it has no such user`);
+}
+
+/**
+ * Has exec plugins run so that the signal ends them. The library gives them no deadline: each attempt would leave one more behind
+ * that hangs. It offers no option either, so this reaches into it; of one that is made otherwise nothing is changed.
+ */
+function endPluginWith(signal: AbortSignal, config: KubeConfig): void {
+  const { authenticators = [] } = config as unknown as { authenticators?: readonly object[] };
+  for (const authenticator of authenticators) {
+    if (!('execFn' in authenticator)) continue;
+    authenticator.execFn = (command: string, args: readonly string[] | undefined, options: SpawnOptions) =>
+      spawn(command, args ?? [], { ...options, signal });
+  }
+}
+
+/** Files of tokens often end in a line feed, which no header may have. */
+function trimmed(options: RequestOptions): RequestOptions {
+  const headers = { ...(options.headers as Record<string, string> | undefined) };
+  if (headers.Authorization !== undefined) headers.Authorization = headers.Authorization.trim();
+  return { ...options, headers };
+}
+
+function unlessSecret<T>(problem: string, action: () => T): T {
+  try {
+    return action();
+  } catch (error) {
+    throw withoutSecrets(problem, error);
+  }
+}
+
+/**
+ * The error without its cause. What cannot be parsed is quoted by those who tried: the kubeconfig by js-yaml, and what a plugin
+ * prints by `JSON.parse`. Both hold tokens and keys.
+ */
+function withoutSecrets(problem: string, error: unknown): Error {
+  if (!(error instanceof Error)) return new Error(problem);
+  if (error.name === 'YAMLException') return new Error(`${problem}: it is not YAML`);
+  if (error instanceof SyntaxError) return new Error(`${problem}: what its plugin prints is not JSON`);
+  // Node quotes a value of a wrong type.
+  if (error instanceof TypeError)
+    return new Error(`${problem}: something in it is missing, or of a wrong type`);
+  return new Error(`${problem}: ${error.message.trim().slice(0, MAX_SHOWN)}`);
+}

@@ -1,0 +1,91 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { Backoff } from '../backoff.js';
+import { debug } from '../diagnostics.js';
+import type { NodeUpdate } from '../fleet/node-source.js';
+import { ApiError } from './api-request.js';
+import type { ClusterAccess } from './cluster-access.js';
+import { KnownNodes } from './known-nodes.js';
+import { listNodes, type ListOptions } from './list-nodes.js';
+import type { NodeReading } from './node-spec.js';
+import { watchNodes, type NodeEvent, type WatchOptions } from './watch-nodes.js';
+
+export interface FollowOptions extends NodeReading, ListOptions, WatchOptions {
+  readonly retryMinMs: number;
+  readonly retryMaxMs: number;
+}
+
+/**
+ * Lists the Nodes and watches them from there on, until the signal is aborted.
+ *
+ * ```
+ *        ┌──────────── back-off ◀──── failure: an Error is told
+ *        ▼                               ▲      ▲
+ *      list ─────────────────────────────┘      │
+ *        │  the nodes are told                  │
+ *        ▼                                      │
+ *      watch ───────────────────────────────────┘
+ *       ▲ │ └── 410 Gone: back-off, then list; nothing is told, for the list will be
+ *       └─┘ clean end: a short wait, then watch
+ * ```
+ */
+export async function* followNodes(
+  access: ClusterAccess,
+  options: FollowOptions,
+  signal: AbortSignal,
+): AsyncGenerator<NodeUpdate, void, undefined> {
+  const known = new KnownNodes(options);
+  const fresh = Backoff.create({ minMs: options.retryMinMs, maxMs: options.retryMaxMs });
+  let backoff = fresh;
+  /** Whether what was told last is still so. */
+  let isTold = false;
+  const isOver = (): boolean => signal.aborted;
+  while (!isOver()) {
+    let isListed = false;
+    try {
+      const credentials = access();
+      const { nodes, resourceVersion } = await listNodes(credentials, options, signal);
+      isListed = true;
+      const isChanged = known.replace(nodes);
+      if (isChanged || !isTold) yield known.specs;
+      isTold = true;
+      let version = resourceVersion;
+      for (;;) {
+        for await (const events of watchNodes(credentials, version, options, signal)) {
+          backoff = fresh;
+          version = events.at(-1)?.object.metadata?.resourceVersion ?? version;
+          if (apply(events, known)) yield known.specs;
+        }
+        // A server that ends every watch at once must not be asked without a break.
+        backoff = backoff.next();
+        await pause(backoff, signal);
+      }
+    } catch (error) {
+      if (isOver()) return;
+      const failure = error instanceof Error ? error : new Error(String(error));
+      debug.kubernetes('%s', failure.message);
+      const isGone = failure instanceof ApiError && failure.isGone;
+      if (!(isGone && isListed)) {
+        isTold = false;
+        yield failure;
+      }
+      backoff = backoff.next();
+      await pause(backoff, signal);
+    }
+  }
+}
+
+/** Returns whether the specs have changed. */
+function apply(events: readonly NodeEvent[], known: KnownNodes): boolean {
+  let isChanged = false;
+  for (const { type, object } of events) {
+    if (type === 'BOOKMARK') continue;
+    const changes = type === 'DELETED' ? known.delete(object) : known.put(object);
+    isChanged ||= changes;
+  }
+  return isChanged;
+}
+
+/** Waits for what is left of the back-off, or for the signal. */
+async function pause({ delayMs }: Backoff, signal: AbortSignal): Promise<void> {
+  await delay(delayMs, undefined, { signal }).catch(() => undefined);
+}

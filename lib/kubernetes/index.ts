@@ -1,0 +1,3 @@
+export { kubernetesNodes } from './kubernetes-nodes.js';
+export type { KubernetesNodesOptions } from './kubernetes-nodes.js';
+export type { NodeAddressType } from './node-spec.js';

@@ -1,0 +1,71 @@
+import { debug } from '../diagnostics.js';
+import type { NodeSpec } from '../fleet/node.js';
+import { nodeSpecOf, type KubernetesNode, type NodeReading } from './node-spec.js';
+
+/** A Node as it was read last: what it is to the fleet, or why it is left out. */
+interface Entry {
+  readonly spec: NodeSpec | undefined;
+  /** Changes with the spec, or with what is wrong. */
+  readonly text: string;
+}
+
+/** The Nodes of the cluster as far as they were told. Knows whether something that matters has changed. */
+export class KnownNodes {
+  readonly #reading: NodeReading;
+  #entries = new Map<string, Entry>();
+
+  constructor(reading: NodeReading) {
+    this.#reading = reading;
+  }
+
+  /** Those that can be used, as a list of their own. */
+  get specs(): readonly NodeSpec[] {
+    return [...this.#entries.values()].flatMap(({ spec }) => spec ?? []);
+  }
+
+  /** Makes these all the Nodes there are. Returns whether the specs have changed. */
+  replace(nodes: readonly KubernetesNode[]): boolean {
+    const entries = new Map(nodes.map((node) => [nameOf(node), this.#read(node)]));
+    const gone = [...this.#entries].some(([name, { spec }]) => spec !== undefined && !entries.has(name));
+    const changed = [...entries].some(([name, entry]) => this.#differs(name, entry));
+    this.#entries = entries;
+    return gone || changed;
+  }
+
+  /** Adds a Node, or replaces the one of its name. Returns whether the specs have changed. */
+  put(node: KubernetesNode): boolean {
+    const name = nameOf(node);
+    const entry = this.#read(node);
+    const changed = this.#differs(name, entry);
+    this.#entries.set(name, entry);
+    return changed;
+  }
+
+  /** Returns whether the specs have changed. */
+  delete(node: KubernetesNode): boolean {
+    const known = this.#entries.get(nameOf(node));
+    this.#entries.delete(nameOf(node));
+    return known?.spec !== undefined;
+  }
+
+  #differs(name: string, { spec, text }: Entry): boolean {
+    const known = this.#entries.get(name);
+    return (spec !== undefined || known?.spec !== undefined) && known?.text !== text;
+  }
+
+  #read(node: KubernetesNode): Entry {
+    try {
+      const spec = nodeSpecOf(node, this.#reading);
+      return { spec, text: JSON.stringify(spec) };
+    } catch (error) {
+      const text = error instanceof Error ? error.message : String(error);
+      // Kubelets report every few minutes; once is enough.
+      if (this.#entries.get(nameOf(node))?.text !== text) {
+        debug.kubernetes('node %s is left out: %s', nameOf(node), text);
+      }
+      return { spec: undefined, text };
+    }
+  }
+}
+
+const nameOf = ({ metadata }: KubernetesNode): string => metadata?.name ?? '';

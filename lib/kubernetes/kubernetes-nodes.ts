@@ -1,0 +1,113 @@
+import { InvalidOptionError } from '../errors.js';
+import type { NodeSource } from '../fleet/node-source.js';
+import {
+  arrayOf,
+  boolean,
+  milliseconds,
+  nonEmptyString,
+  objectOf,
+  oneOf,
+  optional,
+  withDefault,
+  type Check,
+} from '../validation.js';
+import { accessTo, type ClusterPlace } from './cluster-access.js';
+import { followNodes } from './follow-nodes.js';
+import { ADDRESS_TYPES, type NodeAddressType } from './node-spec.js';
+
+/** Which cluster's nodes, which of them, and how they are followed. */
+export interface KubernetesNodesOptions {
+  /** Path of a kubeconfig file. Default: the files that `KUBECONFIG` names, else `~/.kube/config`. */
+  kubeconfig?: string | undefined;
+  /** A context of the kubeconfig. Default: its current one. */
+  context?: string | undefined;
+  /**
+   * Whether this process runs in a pod of the cluster and is to use the pod's service account: its token, which is read again as it
+   * changes, and the cluster's certificate authority. Default: `false`.
+   */
+  inCluster?: boolean | undefined;
+  /**
+   * Which of a node's addresses becomes its `address`, at which sshd is reached: the first of the first type that it has. All of
+   * them mean the node, whatever their type. Default: `['InternalIP', 'Hostname', 'InternalDNS', 'ExternalIP', 'ExternalDNS']`.
+   */
+  addressTypes?: readonly NodeAddressType[] | undefined;
+  /** Only the nodes with these labels, as `kubectl get nodes --selector` takes them: `node-role.kubernetes.io/worker,zone!=b`. */
+  labelSelector?: string | undefined;
+  /**
+   * Whether the annotations `tunnel-dialer/ssh-host-key` and `tunnel-dialer/ssh-port` of a node are taken for its `hostKey` and `port`.
+   * A host key of an annotation is believed in place of the dialer's `ssh.hostKeys`: whoever may change Node objects then says
+   * which machine a node is. Turn it off where fewer may decide on that. Default: `true`.
+   */
+  annotations?: boolean | undefined;
+  /**
+   * How long a list may take, from the credentials to the last of its pages, and a watch until it begins, in milliseconds.
+   * Default: 60 000.
+   */
+  listTimeoutMs?: number | undefined;
+  /**
+   * How long a watch may say nothing, in milliseconds; then it is taken for dead, and begun anew with a list. An API server sends a
+   * bookmark about once a minute. Default: 180 000.
+   */
+  silenceMs?: number | undefined;
+  /** Shortest wait before the API is asked again, in milliseconds. Default: 250. */
+  retryMinMs?: number | undefined;
+  /** Longest wait before the API is asked again, in milliseconds; waits grow towards it and are drawn at random. Default: 30 000. */
+  retryMaxMs?: number | undefined;
+}
+
+const addressTypes: Check<readonly NodeAddressType[]> = (value, path) => {
+  const types = arrayOf(oneOf(...ADDRESS_TYPES))(value, path);
+  if (types.length > 0) return types;
+  throw new InvalidOptionError(path, 'must name at least one type of address');
+};
+
+const checkOptions = objectOf({
+  kubeconfig: optional(nonEmptyString),
+  context: optional(nonEmptyString),
+  inCluster: withDefault(boolean, false),
+  addressTypes: withDefault(addressTypes, ADDRESS_TYPES),
+  labelSelector: optional(nonEmptyString),
+  annotations: withDefault(boolean, true),
+  listTimeoutMs: withDefault(milliseconds(1), 60_000),
+  silenceMs: withDefault(milliseconds(1), 180_000),
+  retryMinMs: withDefault(milliseconds(1), 250),
+  retryMaxMs: withDefault(milliseconds(1), 30_000),
+} satisfies Record<keyof KubernetesNodesOptions, Check<unknown>>);
+
+/**
+ * The Nodes of a Kubernetes cluster, listed and then watched. They are told again whenever one of them has come, gone, or changed in
+ * what a {@link NodeSpec} says; a kubelet's heartbeats are not told.
+ *
+ * A Node's `name`, `addresses`, `podCIDRs`, `kubeletPort` and `clusterReady` are the cluster's; `port` and `hostKey` are those of its
+ * annotations, see `annotations`. A Node is left out while it has no address of `addressTypes` or something about it cannot be used,
+ * such as a wrong annotation; `DEBUG=tunnel-dialer:kubernetes` says which and why. The others are told all the same.
+ *
+ * While the API cannot be asked, and when a watch breaks off or falls silent, an `Error` is told and the last list stays in use; the
+ * API is asked again with growing waits. The kubeconfig is read anew each time. Nothing is read, and no connection made, before
+ * the nodes are followed. Its account has to be allowed to `list` and `watch` nodes.
+ *
+ * Needs the package `@kubernetes/client-node` 1.4, which knows kubeconfig files and their ways to authenticate: client certificate,
+ * bearer token, exec plugin, OIDC, service account.
+ *
+ * @throws {@link InvalidOptionError} `ERR_TUNNEL_INVALID_OPTION`
+ */
+export function kubernetesNodes(options: KubernetesNodesOptions = {}): NodeSource {
+  const checked = checkOptions(options, '');
+  if (checked.retryMaxMs < checked.retryMinMs) {
+    throw new InvalidOptionError('retryMaxMs', `must be at least retryMinMs, ${checked.retryMinMs}`);
+  }
+  const place = placeOf(checked);
+  const access = accessTo(place);
+  return { name: place.name, follow: (signal) => followNodes(access, checked, signal) };
+}
+
+function placeOf({ kubeconfig, context, inCluster }: ReturnType<typeof checkOptions>): ClusterPlace {
+  if (inCluster) {
+    const other = Object.entries({ kubeconfig, context }).find(([, value]) => value !== undefined);
+    if (other === undefined) return { kind: 'in-cluster', name: 'cluster of this pod' };
+    throw new InvalidOptionError(other[0], 'cannot be used with inCluster, which needs no kubeconfig');
+  }
+  const file = kubeconfig ?? 'the default kubeconfig';
+  const name = `cluster of ${file}${context === undefined ? '' : `, context ${context}`}`;
+  return { kind: 'kubeconfig', name, path: kubeconfig, context };
+}

@@ -1,0 +1,88 @@
+import { normalizeNodes, type NodeSpec } from '../fleet/node.js';
+import { host } from '../validation.js';
+
+/** The types of address that Kubernetes knows (core/v1, NodeAddressType), in the order in which they are preferred. */
+export const ADDRESS_TYPES = ['InternalIP', 'Hostname', 'InternalDNS', 'ExternalIP', 'ExternalDNS'] as const;
+
+/** What an address of a Node is. */
+export type NodeAddressType = (typeof ADDRESS_TYPES)[number];
+
+/** What is read of a Node (core/v1). Nothing of it is certain to be there. */
+export interface KubernetesNode {
+  readonly metadata?: {
+    readonly name?: string;
+    readonly resourceVersion?: string;
+    readonly annotations?: Readonly<Record<string, string>>;
+  };
+  readonly spec?: { readonly podCIDR?: string; readonly podCIDRs?: readonly string[] };
+  readonly status?: {
+    readonly addresses?: readonly { readonly type: string; readonly address: string }[];
+    readonly conditions?: readonly { readonly type: string; readonly status: string }[];
+    readonly daemonEndpoints?: { readonly kubeletEndpoint?: { readonly Port?: number } };
+  };
+}
+
+/** How a Node is read. */
+export interface NodeReading {
+  readonly addressTypes: readonly NodeAddressType[];
+  readonly annotations: boolean;
+}
+
+/**
+ * The node that a Node is to the fleet. What it says has been checked as the dialer will check it, because that refuses a list for
+ * one wrong node in it.
+ *
+ * @throws an error that says why it cannot be used
+ */
+export function nodeSpecOf(node: KubernetesNode, reading: NodeReading): NodeSpec {
+  const { metadata = {}, spec = {}, status = {} } = node;
+  const { name = '' } = metadata;
+  // The API server does not check addresses, and a strange one must not cost the node the others.
+  const usable = (status.addresses ?? []).filter(({ address }) => isHost(address));
+  const address = reading.addressTypes
+    .flatMap((type) => usable.filter((each) => each.type === type))
+    .at(0)?.address;
+  if (address === undefined) {
+    throw new Error(`it has no usable address of type ${reading.addressTypes.join(', ')}`);
+  }
+  const annotations = reading.annotations ? (metadata.annotations ?? {}) : {};
+  const result: NodeSpec = {
+    name,
+    address,
+    port: portOf(annotations['tunnel-dialer/ssh-port']),
+    addresses: [...new Set(usable.map((each) => each.address))],
+    podCIDRs: spec.podCIDRs ?? (spec.podCIDR ? [spec.podCIDR] : []),
+    hostKey: annotations['tunnel-dialer/ssh-host-key'],
+    kubeletPort: kubeletPortOf(status),
+    clusterReady: isReady(status.conditions ?? []),
+  };
+  normalizeNodes([result]);
+  return result;
+}
+
+function isHost(address: string): boolean {
+  try {
+    host(address, 'address');
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function portOf(annotation: string | undefined): number | undefined {
+  if (annotation === undefined) return undefined;
+  if (/^\d{1,5}$/.test(annotation)) return Number(annotation);
+  throw new Error('its annotation tunnel-dialer/ssh-port is no port');
+}
+
+function kubeletPortOf({ daemonEndpoints }: NonNullable<KubernetesNode['status']>): number | undefined {
+  const port = daemonEndpoints?.kubeletEndpoint?.Port;
+  // What is not known is 0 in Go.
+  return port === 0 ? undefined : port;
+}
+
+/** `Unknown`, when the cluster has not heard of the node for long, is not ready. */
+function isReady(conditions: readonly { type: string; status: string }[]): boolean | undefined {
+  const ready = conditions.find(({ type }) => type === 'Ready');
+  return ready === undefined ? undefined : ready.status === 'True';
+}

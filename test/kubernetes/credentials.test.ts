@@ -1,0 +1,217 @@
+import { expect } from 'chai';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { inspect } from 'node:util';
+import { createAuthority } from '../../examples/support/certificates.js';
+import { kubernetesNodes } from '../../lib/kubernetes/index.js';
+import { accessTo } from '../../lib/kubernetes/cluster-access.js';
+import { followNodes } from '../../lib/kubernetes/follow-nodes.js';
+import { ADDRESS_TYPES } from '../../lib/kubernetes/node-spec.js';
+import { nodeOf, Stage } from './stage.js';
+
+const base64 = (text: string): string => Buffer.from(text).toString('base64');
+
+describe('kubernetesNodes: credentials', () => {
+  let stage: Stage;
+  /** What the tests change of the environment. */
+  const env = ['HOME', 'KUBECONFIG', 'KUBERNETES_SERVICE_HOST', 'KUBERNETES_SERVICE_PORT'].map(
+    (name) => [name, process.env[name]] as const,
+  );
+
+  beforeEach(async () => {
+    stage = await Stage.start();
+    stage.server.put(nodeOf('a'));
+  });
+
+  afterEach(async () => {
+    for (const [name, value] of env) {
+      if (value === undefined) Reflect.deleteProperty(process.env, name);
+      else process.env[name] = value;
+    }
+    await stage.end();
+  });
+
+  const kubeconfig = (user?: object, cluster?: object) =>
+    stage.write('kubeconfig', stage.server.kubeconfig(user, cluster));
+
+  it('shows a client certificate, given in the kubeconfig or as files beside it', async () => {
+    const { authority, asked } = stage.server;
+    const { certificate, privateKey } = authority.issue({ commonName: 'control-plane', purpose: 'client' });
+    await kubeconfig({
+      'client-certificate-data': base64(certificate),
+      'client-key-data': base64(privateKey),
+    });
+    expect(await stage.followAsIs().next()).to.equal('a');
+    await stage.write('cert.pem', certificate);
+    await stage.write('key.pem', privateKey);
+    await stage.write('ca.pem', authority.certificate);
+    await kubeconfig(
+      { 'client-certificate': 'cert.pem', 'client-key': 'key.pem' },
+      { 'certificate-authority-data': undefined, 'certificate-authority': 'ca.pem' },
+    );
+    expect(await stage.followAsIs().next()).to.equal('a');
+    expect(asked.filter(({ kind }) => kind === 'list').map(({ client }) => client)).to.deep.equal([
+      'control-plane',
+      'control-plane',
+    ]);
+  });
+
+  it('sends a bearer token, and the one that replaces it when it has expired', async () => {
+    const { server } = stage;
+    const followed = await stage.follow();
+    expect(await followed.next()).to.equal('a');
+    expect(server.asked[0]).to.include({ authorization: 'Bearer good', client: undefined });
+    const next = followed.next();
+    await server.request('watch');
+    server.tokens.clear();
+    server.tokens.add('better');
+    server.endWatches();
+    expect(await next).to.equal('Error: the API answers 401: Unauthorized');
+    await kubeconfig({ token: 'better' });
+    let update = await followed.next();
+    while (update.includes('401')) update = await followed.next();
+    expect(update).to.equal('a');
+  });
+
+  it('sends what an exec plugin prints', async () => {
+    const status = { token: 'good', expirationTimestamp: '2999-01-01T00:00:00Z' };
+    const printed = JSON.stringify({ kind: 'ExecCredential', status });
+    const exec = { apiVersion: 'client.authentication.k8s.io/v1', command: 'echo', args: [printed] };
+    await kubeconfig({ exec });
+    expect(await stage.followAsIs().next()).to.equal('a');
+  });
+
+  it('ends an exec plugin that hangs', async () => {
+    await kubeconfig({ exec: { command: 'sleep', args: ['1000'] } });
+    const message = 'Error: the API did not list the nodes within 100 ms';
+    const followed = stage.followAsIs({ listTimeoutMs: 100 });
+    // That none is left, the hook after the last test sees.
+    expect(await followed.next()).to.equal(message);
+    expect(await followed.next()).to.equal(message);
+  });
+
+  it('uses the service account of its pod, and its token when that was rotated', async () => {
+    const { server } = stage;
+    const folder = join(stage.folder, 'var/run/secrets/kubernetes.io/serviceaccount');
+    await mkdir(folder, { recursive: true });
+    await writeFile(join(folder, 'ca.crt'), server.authority.certificate);
+    await writeFile(join(folder, 'token'), 'good\n');
+    process.env.KUBERNETES_SERVICE_HOST = '127.0.0.1';
+    process.env.KUBERNETES_SERVICE_PORT = String(server.port);
+    const access = accessTo({ kind: 'in-cluster', name: 'this cluster', root: stage.folder });
+    const options = {
+      addressTypes: ADDRESS_TYPES,
+      annotations: true,
+      labelSelector: undefined,
+      listTimeoutMs: 10_000,
+      silenceMs: 10_000,
+      retryMinMs: 1,
+      retryMaxMs: 1,
+    };
+    const source = { name: 'x', follow: (signal: AbortSignal) => followNodes(access, options, signal) };
+    const followed = stage.keep(source);
+    expect(await followed.next()).to.equal('a');
+    const next = followed.next();
+    await server.request('watch');
+    server.tokens.clear();
+    server.tokens.add('rotated');
+    await writeFile(join(folder, 'token'), 'rotated\n');
+    server.cutWatches();
+    expect(await next).to.match(/^Error/);
+    expect(await followed.next()).to.equal('a');
+    expect(server.asked.at(-1)).to.include({ authorization: 'Bearer rotated' });
+  });
+
+  it('says so when it runs in no pod, and reads nothing before it is followed', async () => {
+    delete process.env.KUBERNETES_SERVICE_HOST;
+    const source = kubernetesNodes({ inCluster: true });
+    expect(source.name).to.equal('cluster of this pod');
+    expect(await stage.keep(source).next()).to.equal(
+      'Error: cannot use the cluster of this pod: KUBERNETES_SERVICE_HOST is not set: this is no pod of a cluster',
+    );
+  });
+
+  it('takes the kubeconfig that KUBECONFIG names, or says that there is none', async () => {
+    await kubeconfig();
+    process.env.KUBECONFIG = stage.kubeconfig;
+    expect(await stage.followAsIs({ kubeconfig: undefined }).next()).to.equal('a');
+    process.env.KUBECONFIG = '';
+    process.env.HOME = stage.folder;
+    expect(await stage.followAsIs({ kubeconfig: undefined }).next()).to.equal(
+      'Error: cannot use the cluster of the default kubeconfig: there is none: KUBECONFIG is not set, and ~/.kube/config does not exist',
+    );
+  });
+
+  it('uses the context asked for, and says which there are', async () => {
+    await kubeconfig();
+    const source = kubernetesNodes({ kubeconfig: stage.kubeconfig, context: 'here' });
+    expect(source.name).to.equal(`cluster of ${stage.kubeconfig}, context here`);
+    expect(await stage.keep(source).next()).to.equal('a');
+    expect(await stage.followAsIs({ context: 'there' }).next()).to.include('no context there; it knows here');
+  });
+
+  it('does not talk to a server whose certificate another authority has issued', async () => {
+    const other = createAuthority('somebody else').certificate;
+    await kubeconfig(undefined, { 'certificate-authority-data': base64(other) });
+    expect(await stage.followAsIs().next()).to.match(/^Error: .*(certificate|issuer)/);
+    expect(stage.server.asked).to.deep.equal([]);
+  });
+
+  it('asks a server below a path, and by the name that its certificate has to be for', async () => {
+    await kubeconfig(undefined, { server: `https://127.0.0.1:${stage.server.port}/k8s/clusters/c-1/` });
+    expect(await stage.followAsIs().next()).to.equal('Error: the API answers 404: no');
+    await kubeconfig(undefined, { 'tls-server-name': 'other.example' });
+    expect(await stage.followAsIs().next()).to.match(/^Error: .*altnames/);
+  });
+
+  it('goes on when a kubeconfig that was missing is there', async () => {
+    const followed = stage.followAsIs();
+    expect(await followed.next()).to.match(/^Error: cannot use the cluster of .*ENOENT/);
+    await kubeconfig();
+    let update = await followed.next();
+    while (update.startsWith('Error')) update = await followed.next();
+    expect(update).to.equal('a');
+  });
+
+  describe('shows no secret', () => {
+    const SECRET = 'hunter2';
+    const plugin = (script: string) => ({ exec: { command: 'sh', args: ['-c', script] } });
+
+    for (const [what, content] of [
+      ['a kubeconfig that is not YAML', () => `users:\n- token: ${SECRET}\n\t- name: x\n`],
+      ['a kubeconfig that is only a token', () => SECRET],
+      ['a kubeconfig without a user', (at: Stage) => at.server.kubeconfig().replace('"u"', '"other"')],
+      ['a key that is none', (at: Stage) => at.server.kubeconfig({ 'client-key-data': base64(SECRET) })],
+      [
+        'a token that no header may have',
+        (at: Stage) => at.server.kubeconfig({ token: `${SECRET}\n\u0001` }),
+      ],
+      ['a wrong token', (at: Stage) => at.server.kubeconfig({ token: SECRET })],
+      ['a wrong password', (at: Stage) => at.server.kubeconfig({ username: 'x', password: SECRET })],
+      ['a plugin that prints no JSON', (at: Stage) => at.server.kubeconfig(plugin(`echo ${SECRET}`))],
+      ['a plugin that prints no status', (at: Stage) => at.server.kubeconfig(plugin(`echo '"${SECRET}"'`))],
+      [
+        'a plugin that is not there',
+        (at: Stage) => at.server.kubeconfig({ exec: { command: '/nowhere/x' } }),
+      ],
+    ] as const) {
+      it(`of ${what}`, async () => {
+        await stage.write('kubeconfig', content(stage));
+        const update = await stage.followAsIs().nextUpdate();
+        expect(update).to.be.instanceOf(Error);
+        const { message } = update as Error;
+        expect(inspect(update, { depth: 9, showHidden: true }))
+          .to.not.include(SECRET)
+          .and.not.include(base64(SECRET));
+        expect(message).to.match(
+          /^(cannot use the cluster of|no credentials for the cluster of|cannot ask the API|the API answers 401)/,
+        );
+      });
+    }
+
+    it('but what a plugin complains of', async () => {
+      await kubeconfig(plugin('echo please log in first >&2; exit 1'));
+      expect(await stage.followAsIs().next()).to.match(/^Error: no credentials for .*: please log in first$/);
+    });
+  });
+});

@@ -1,0 +1,154 @@
+import { expect } from 'chai';
+import { normalizeNodes } from '../../lib/fleet/node.js';
+import { debug } from '../../lib/diagnostics.js';
+import { KnownNodes } from '../../lib/kubernetes/known-nodes.js';
+import { ADDRESS_TYPES, nodeSpecOf, type KubernetesNode } from '../../lib/kubernetes/node-spec.js';
+import { nodeOf } from './stage.js';
+
+const reading = { addressTypes: ADDRESS_TYPES, annotations: true };
+const pin = `SHA256:${'A'.repeat(43)}`;
+
+const annotated = (annotations: Record<string, string>): KubernetesNode => ({
+  ...nodeOf('a'),
+  metadata: { name: 'a', annotations },
+});
+
+describe('nodeSpecOf', () => {
+  it('reads what a Node says', () => {
+    expect(nodeSpecOf(nodeOf('a'), reading)).to.deep.equal({
+      name: 'a',
+      address: '10.0.0.11',
+      port: undefined,
+      addresses: ['a', '10.0.0.11'],
+      podCIDRs: ['10.244.1.0/24', 'fd00:10:244:1::/64'],
+      hostKey: undefined,
+      kubeletPort: 10250,
+      clusterReady: true,
+    });
+  });
+
+  it('prefers addresses by their type, and keeps those of all types', () => {
+    const addresses = [
+      { type: 'ExternalIP', address: '192.0.2.1' },
+      { type: 'InternalIP', address: '10.0.0.1' },
+      { type: 'InternalIP', address: 'fd00::1' },
+      { type: 'Hostname', address: '10.0.0.1' },
+    ];
+    const node = nodeOf('a', { status: { addresses } });
+    const spec = nodeSpecOf(node, reading);
+    expect(spec.address).to.equal('10.0.0.1');
+    expect(spec.addresses).to.deep.equal(['192.0.2.1', '10.0.0.1', 'fd00::1']);
+    const external = nodeSpecOf(node, { ...reading, addressTypes: ['ExternalDNS', 'ExternalIP'] });
+    expect(external.address).to.equal('192.0.2.1');
+    expect(() => nodeSpecOf(node, { ...reading, addressTypes: ['ExternalDNS'] })).to.throw(
+      'it has no usable address of type ExternalDNS',
+    );
+  });
+
+  it('passes over an address that is none', () => {
+    const addresses = [
+      { type: 'InternalIP', address: '10.0.0.300' },
+      { type: 'InternalIP', address: '10.0.0.3' },
+      { type: 'Hostname', address: 'a b' },
+    ];
+    const spec = nodeSpecOf(nodeOf('a', { status: { addresses } }), reading);
+    expect(spec).to.deep.include({ address: '10.0.0.3', addresses: ['10.0.0.3'] });
+  });
+
+  it('reads a single pod network, and none', () => {
+    expect(nodeSpecOf(nodeOf('a', { spec: { podCIDR: '10.244.2.0/24' } }), reading).podCIDRs).to.deep.equal([
+      '10.244.2.0/24',
+    ]);
+    expect(nodeSpecOf(nodeOf('a', { spec: {} }), reading).podCIDRs).to.deep.equal([]);
+  });
+
+  for (const [condition, expected] of [
+    ['True', true],
+    ['False', false],
+    ['Unknown', false],
+    [undefined, undefined],
+  ] as const) {
+    it(`takes a node for ready if the cluster says so: ${condition ?? 'nothing said'}`, () => {
+      const conditions = condition === undefined ? [] : [{ type: 'Ready', status: condition }];
+      const { addresses = [] } = nodeOf('a').status ?? {};
+      const spec = nodeSpecOf(nodeOf('a', { status: { addresses, conditions } }), reading);
+      expect(spec).to.include({ clusterReady: expected, kubeletPort: undefined });
+    });
+  }
+
+  it('reads the annotations, unless told otherwise', () => {
+    const node = annotated({ 'tunnel-dialer/ssh-port': '2222', 'tunnel-dialer/ssh-host-key': pin });
+    expect(nodeSpecOf(node, reading)).to.include({ port: 2222, hostKey: pin });
+    expect(nodeSpecOf(node, { ...reading, annotations: false })).to.include({
+      port: undefined,
+      hostKey: undefined,
+    });
+  });
+
+  for (const wrong of [
+    annotated({ 'tunnel-dialer/ssh-port': '22x' }),
+    annotated({ 'tunnel-dialer/ssh-port': '0' }),
+    annotated({ 'tunnel-dialer/ssh-port': '70000' }),
+    annotated({ 'tunnel-dialer/ssh-host-key': '' }),
+    annotated({ 'tunnel-dialer/ssh-host-key': 'ssh-ed25519 AAAA' }),
+    nodeOf('a', { spec: { podCIDRs: ['10.244.0.0/99'] } }),
+    nodeOf(''),
+    {},
+    { metadata: { name: 'a' }, status: { addresses: 7 } } as unknown as KubernetesNode,
+    nodeOf('a', { status: { addresses: [null] } as unknown as NonNullable<KubernetesNode['status']> }),
+  ]) {
+    it(`refuses ${JSON.stringify(wrong.metadata ?? {})} ${JSON.stringify(wrong.spec ?? {})}`, () => {
+      expect(() => nodeSpecOf(wrong, reading)).to.throw();
+    });
+  }
+
+  it('makes nodes that a dialer takes', () => {
+    const spec = nodeSpecOf(annotated({ 'tunnel-dialer/ssh-port': '2222' }), reading);
+    expect(normalizeNodes([spec]).get('a')).to.include({ port: 2222, address: '10.0.0.11' });
+  });
+});
+
+describe('KnownNodes', () => {
+  const lines: string[] = [];
+  const { enabled } = debug.kubernetes;
+  const log = Object.getOwnPropertyDescriptor(debug.kubernetes, 'log');
+
+  before(() => {
+    debug.kubernetes.enabled = true;
+    debug.kubernetes.log = (format: string, ...values: unknown[]) =>
+      lines.push([format, ...values].join(' '));
+  });
+
+  after(() => {
+    debug.kubernetes.enabled = enabled;
+    if (log === undefined) Reflect.deleteProperty(debug.kubernetes, 'log');
+    else Object.defineProperty(debug.kubernetes, 'log', log);
+  });
+
+  it('says once why a node is left out, and again when the reason is another', () => {
+    const known = new KnownNodes(reading);
+    const wrong = annotated({ 'tunnel-dialer/ssh-port': 'x' });
+    expect(known.put(wrong)).to.equal(false);
+    expect(known.replace([wrong])).to.equal(false);
+    expect(known.put(wrong)).to.equal(false);
+    expect(lines).to.have.length(1);
+    expect(lines[0]).to.include('a').and.include('ssh-port');
+    expect(known.put(nodeOf('a', { status: { addresses: [] } }))).to.equal(false);
+    expect(lines).to.have.length(2);
+    expect(known.put(nodeOf('a'))).to.equal(true);
+    expect(known.put(wrong)).to.equal(true);
+    expect(known.specs).to.deep.equal([]);
+  });
+
+  it('knows whether something has changed', () => {
+    const known = new KnownNodes(reading);
+    expect(known.replace([])).to.equal(false);
+    expect(known.replace([nodeOf('a'), nodeOf('b')])).to.equal(true);
+    expect(known.replace([nodeOf('a'), nodeOf('b')])).to.equal(false);
+    expect(known.replace([nodeOf('a')])).to.equal(true);
+    expect(known.delete(nodeOf('b'))).to.equal(false);
+    expect(known.delete(nodeOf('a'))).to.equal(true);
+    expect(known.put(nodeOf('a'))).to.equal(true);
+    expect(known.put(nodeOf('a'))).to.equal(false);
+  });
+});

@@ -1,0 +1,55 @@
+import { expect } from 'chai';
+import { InvalidOptionError } from '../../lib/errors.js';
+import { nodeSourceOf } from '../../lib/fleet/node-source.js';
+import { kubernetesNodes, type KubernetesNodesOptions } from '../../lib/kubernetes/index.js';
+
+function refusal(options: unknown): InvalidOptionError {
+  try {
+    kubernetesNodes(options as KubernetesNodesOptions);
+  } catch (error) {
+    expect(error).to.be.instanceOf(InvalidOptionError);
+    return error as InvalidOptionError;
+  }
+  throw new Error(`took ${JSON.stringify(options)}`);
+}
+
+describe('kubernetesNodes: options', () => {
+  it('needs none, and is a source of nodes', () => {
+    const source = kubernetesNodes();
+    expect(source.name).to.equal('cluster of the default kubeconfig');
+    expect(nodeSourceOf(source, 'nodes')).to.equal(source);
+    expect(kubernetesNodes({ kubeconfig: '/etc/x' }).name).to.equal('cluster of /etc/x');
+  });
+
+  for (const [option, values] of Object.entries({
+    kubeconfig: ['', 5],
+    context: ['', {}],
+    inCluster: ['yes', 1],
+    addressTypes: ['InternalIP', []],
+    'addressTypes[1]': [['InternalIP', 'internalIP']],
+    labelSelector: ['', ['a=b']],
+    annotations: ['no'],
+    listTimeoutMs: [0, -1, 1.5, '5s', 2 ** 31],
+    silenceMs: [0, Infinity],
+    retryMinMs: [0, null],
+    retryMaxMs: [0, 249],
+  })) {
+    it(`names ${option} when it is wrong`, () => {
+      const key = option.replace(/\[.*/, '');
+      for (const value of values) {
+        expect(refusal({ [key]: value })).to.include({ option, code: 'ERR_TUNNEL_INVALID_OPTION' });
+      }
+    });
+  }
+
+  it('refuses what has no meaning together', () => {
+    expect(refusal({ inCluster: true, kubeconfig: 'x' })).to.include({ option: 'kubeconfig' });
+    expect(refusal({ inCluster: true, context: 'x' })).to.include({ option: 'context' });
+    expect(refusal({ retryMinMs: 5_000, retryMaxMs: 4_999 })).to.include({ option: 'retryMaxMs' });
+  });
+
+  it('knows what was meant', () => {
+    expect(refusal({ listTimeout: 5 }).message).to.include('did you mean listTimeoutMs?');
+    expect(refusal(null)).to.include({ option: 'options' });
+  });
+});
