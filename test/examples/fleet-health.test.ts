@@ -5,6 +5,7 @@ import type { Finding } from '../../examples/support/fleet-health/examine.js';
 import type { NodeSpec } from '../../lib/index.js';
 import type { SshNode } from '../../lib/testing/index.js';
 import type { Outcome } from './command-host.js';
+import { FakeApiServer } from '../support/fake-api-server.js';
 import { CommandHost, Rig } from './rig.js';
 
 describe('examples: fleet-health', () => {
@@ -49,6 +50,24 @@ describe('examples: fleet-health', () => {
     expect(output).to.match(/^a +127\.0\.0\.1:\d+ +\d+ ms +ok +ok +\d+ ms +\d+ ms$/m);
     expect(output).to.include('2 of 2 nodes are well');
     expect(errors).to.include('2/2 nodes\n');
+  });
+
+  it("examines a cluster's nodes", async () => {
+    const server = await FakeApiServer.start();
+    rig.onEnd(() => server.close());
+    const { port } = rig.ssh.spec;
+    server.put({
+      metadata: { name: 'worker-1', annotations: { 'tunnel-dialer/ssh-port': String(port) } },
+      status: { addresses: [{ type: 'InternalIP', address: '127.0.0.1' }] },
+    });
+    const kubeconfig = await rig.file('kubeconfig', server.kubeconfig());
+    const files = [`--key=${rig.path('key')}`, `--known-hosts=${rig.path('known_hosts')}`];
+    const argv = ['--user=tunnel', ...files, `--ca=${rig.path('ca.crt')}`, `--kubeconfig=${kubeconfig}`];
+    const { code, output, errors } = await host.run(argv);
+    expect(code, errors + output).to.equal(0);
+    expect(output)
+      .to.match(/^worker-1 /m)
+      .and.include('1 of 1 nodes are well');
   });
 
   it('examines every node though others have troubles, and gives a hint for each', async () => {
@@ -108,6 +127,9 @@ describe('examples: fleet-health', () => {
     const wrong: [string[], RegExp][] = [
       [[], /one file of nodes is needed/],
       [['a', 'b'], /got 2 names/],
+      [['--kubeconfig=x', 'a'], /got 1 names/],
+      [['--context=x', 'a'], /--context belongs/],
+      [['--key', rig.path('key'), '--kubeconfig=\/nonexistent'], /nonexistent/],
       [['--concurrency=0', 'x'], /--concurrency must be/],
       [['--nonsense', 'x'], /nonsense/],
       [['--cert=x', 'x'], /belong together/],

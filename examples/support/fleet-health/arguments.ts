@@ -3,16 +3,19 @@ import { parseArgs } from 'node:util';
 import { UsageError } from '../arguments.js';
 
 export const HELP = `Usage: fleet-health [options] NODES
+       fleet-health [options] --kubeconfig FILE
 
-Examines every node that NODES lists, a YAML or JSON file: can its sshd be reached, is its host
-key the one on record, does it let us in, may we forward, does its kubelet answer? Prints a
-table, and a hint for each node with a trouble.
+Examines every node that NODES lists, a YAML or JSON file, or that a cluster has: can its sshd be
+reached, is its host key the one on record, does it let us in, may we forward, does its kubelet
+answer? Prints a table, and a hint for each node with a trouble.
 
   NODES                      a list of nodes, or an object with such a list as "nodes":
                                nodes:
                                  - name: node-1
                                    address: 10.0.0.11
                                    selfAddress: 127.0.0.1   # where its kubelet listens
+  --kubeconfig FILE          ask a cluster's API server in place of NODES
+  --context NAME             of the kubeconfig (default: its current one)
 
 Logging in
   --user NAME                who logs in (default: you)
@@ -39,7 +42,9 @@ Exit codes: 0 all is well; 1 a node has a trouble; 2 wrong usage; 130 ended by C
 
 /** The command line, understood. Files are named, not read. */
 export interface Options {
-  readonly nodes: string;
+  /** Where the nodes are listed. */
+  readonly nodes:
+    { readonly file: string } | { readonly kubeconfig: string; readonly context: string | undefined };
   readonly user: string;
   readonly key: string | undefined;
   readonly knownHosts: string | undefined;
@@ -54,6 +59,8 @@ export interface Options {
 }
 
 const OPTIONS = {
+  kubeconfig: { type: 'string' },
+  context: { type: 'string' },
   user: { type: 'string' },
   key: { type: 'string' },
   'known-hosts': { type: 'string' },
@@ -74,9 +81,13 @@ export function parseArguments(argv: readonly string[]): Options | 'help' {
   if (values.help) return 'help';
   const empty = Object.entries(values).find(([, value]) => value === '');
   if (empty !== undefined) throw new UsageError(`--${empty[0]} is empty`);
-  const [nodes, ...rest] = positionals;
-  if (nodes === undefined || rest.length > 0)
-    throw new UsageError(`one file of nodes is needed, got ${positionals.length} names`);
+  const { kubeconfig, context } = values;
+  const [file, ...rest] = positionals;
+  const nodes = kubeconfig === undefined ? file && { file } : { kubeconfig, context };
+  if (!nodes || rest.length > 0 || (kubeconfig !== undefined && file !== undefined))
+    throw new UsageError(`one file of nodes is needed, or --kubeconfig, got ${positionals.length} names`);
+  if (context !== undefined && kubeconfig === undefined)
+    throw new UsageError('--context belongs to --kubeconfig');
   if ((values.cert === undefined) !== (values['client-key'] === undefined))
     throw new UsageError('--cert and --client-key belong together');
   if (!/^\/[!-~]*$/.test(values.path)) throw new UsageError('--path must begin with /');

@@ -2,7 +2,15 @@ import { readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import type { Writable } from 'node:stream';
-import { InvalidOptionError, TunnelDialer, knownHosts, nodesFile, type NodeSpec } from 'tunnel-dialer';
+import {
+  InvalidOptionError,
+  TunnelDialer,
+  knownHosts,
+  nodesFile,
+  type NodeSource,
+  type NodeSpec,
+} from 'tunnel-dialer';
+import { kubernetesNodes } from 'tunnel-dialer/kubernetes';
 import { UsageError } from '../arguments.js';
 import { HELP, parseArguments, type Options } from './arguments.js';
 import { examine, type Finding } from './examine.js';
@@ -43,7 +51,7 @@ export async function fleetHealth(argv: readonly string[], surroundings: Surroun
 
 async function examineAll(options: Options, surroundings: Surroundings): Promise<Finding[]> {
   const { errors, width, signal } = surroundings;
-  const nodes = await nodesIn(options.nodes, signal);
+  const nodes = await nodesOf(sourceOf(options.nodes), signal);
   await using dialer = createDialer(nodes, options, surroundings.environment);
   const tls = {
     ca: read('ca', options.ca),
@@ -70,13 +78,17 @@ async function examineAll(options: Options, surroundings: Surroundings): Promise
   return findings;
 }
 
+function sourceOf(nodes: Options['nodes']): NodeSource {
+  return 'file' in nodes ? nodesFile(nodes.file) : kubernetesNodes(nodes);
+}
+
 /** The first that the source tells. */
-async function nodesIn(path: string, signal: AbortSignal): Promise<readonly NodeSpec[]> {
-  for await (const update of nodesFile(path).follow(signal)) {
+async function nodesOf(source: NodeSource, signal: AbortSignal): Promise<readonly NodeSpec[]> {
+  for await (const update of source.follow(signal)) {
     if (update instanceof Error) throw new UsageError(update.message);
     return update;
   }
-  throw new UsageError(`${path} tells no nodes`);
+  throw new UsageError(`${source.name} tells no nodes`);
 }
 
 /** One for all nodes; each is connected to when it is examined. */
