@@ -50,6 +50,9 @@ function wrong(path: string, rule: string, value: unknown): InvalidOptionError {
   return new InvalidOptionError(path || 'options', `${rule}, got ${describeValue(value)}`);
 }
 
+/** Whether a text is the path of a file, most likely, where the file's content is asked for. */
+export const looksLikePath = (text: string): boolean => /^(~|\.{0,2}\/|[A-Za-z]:\\)[^\n]*$/.test(text);
+
 /** An integer within bounds, both included. */
 export function integer(min: number, max: number): Check<number> {
   return (value, path) => {

@@ -9,6 +9,7 @@ import {
   callable,
   describeKind,
   integer,
+  looksLikePath,
   milliseconds,
   nonEmptyString,
   oneOf,
@@ -146,7 +147,7 @@ function checkCertificates(options: TunnelHttpsAgentOptions): void {
 }
 
 function refusePath(option: string, value: unknown): void {
-  if (typeof value === 'string' && /^(~|\.{0,2}\/|[A-Za-z]:\\)[^\n]*$/.test(value))
+  if (typeof value === 'string' && looksLikePath(value))
     throw new InvalidOptionError(option, 'looks like a path: read the file first, and give its content');
 }
 

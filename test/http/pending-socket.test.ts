@@ -126,7 +126,7 @@ describe('http: a socket that is being dialled', () => {
     expect(await failure(new PendingSocket({ dialer: throwing, host: 'h', port: 1 }))).to.include({
       message: 'at once',
     });
-    // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors
+    // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors -- that a dialer may do so is the case
     const odd = dialerOf(() => Promise.reject('text'));
     expect(await failure(new PendingSocket({ dialer: odd, host: 'h', port: 1 }))).to.include({
       message: 'text',

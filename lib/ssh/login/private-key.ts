@@ -1,7 +1,7 @@
 import { createPrivateKey, type KeyObject } from 'node:crypto';
 import ssh2, { type ParsedKey } from 'ssh2';
 import { InvalidOptionError } from '../../errors.js';
-import { describeKind } from '../../validation.js';
+import { describeKind, looksLikePath } from '../../validation.js';
 import { keyTypeOf, SUPPORTED_KEY_TYPES } from '../host-keys/public-key.js';
 import { WireReader } from '../host-keys/wire.js';
 import { ed25519PrivateKey, MAGIC } from './openssh-form.js';
@@ -36,7 +36,7 @@ const unusable = (problem: string, cause?: unknown): InvalidOptionError =>
  */
 function misunderstanding(text: string): string | undefined {
   if (text === '') return 'is empty: give the text of a private key file';
-  if (/^(~|\.{0,2}\/|[A-Za-z]:\\)[^\n]*$/.test(text)) {
+  if (looksLikePath(text)) {
     return 'looks like a path: read the file first, and give its content';
   }
   if (/^(ssh|ecdsa|sk)-\S+ |-----BEGIN (RSA |SSH2 )?PUBLIC KEY---|---- BEGIN SSH2 PUBLIC KEY/.test(text)) {
