@@ -10,6 +10,7 @@ const PAUSE_MS = 50;
 
 /**
  * Measures a figure: all contenders warm up, then take turns, round by round, so that whatever else the machine does hits them alike.
+ * Each round begins with another contender, because whose turn comes after whose makes a difference.
  *
  * @returns the rounds of each of the figure's metrics, in their order
  */
@@ -25,7 +26,7 @@ export async function measureRounds(
     await contender.warmUp(figure.name);
   }
   for (let round = 1; round <= rounds; round += 1) {
-    for (const contender of contenders) {
+    for (const contender of rotated(contenders, round)) {
       progress(`${figure.name}: round ${round} of ${rounds}, ${contender.name}`);
       await delay(PAUSE_MS);
       const values = await contender.measure(figure.name);
@@ -33,4 +34,9 @@ export async function measureRounds(
     }
   }
   return results;
+}
+
+function rotated<T>(members: readonly T[], by: number): T[] {
+  const first = by % members.length;
+  return [...members.slice(first), ...members.slice(0, first)];
 }
