@@ -4,6 +4,7 @@ import { checkCredentialsUpdate, type CheckedOptions, type CredentialsUpdate } f
 import type { SshTarget } from './ssh/handshake.js';
 import { hostKeyVerifierFor } from './ssh/host-keys/pinned-host-key.js';
 import type { HostKeyVerifier } from './ssh/host-keys/verifier.js';
+import type { JumpHost } from './ssh/jump-host.js';
 import { Credentials, type CredentialOptions } from './ssh/login/credentials.js';
 
 /** How the nodes are logged in to, and how they are known; it may change. */
@@ -31,7 +32,7 @@ export class Logins {
   }
 
   /** @throws {@link InvalidOptionError} when there is nothing to judge the node's host key by */
-  targetOf(node: Node): SshTarget {
+  targetOf(node: Node, via: JumpHost | undefined): SshTarget {
     return {
       node: node.name,
       host: { names: [...node.addresses, node.name], port: node.port },
@@ -39,6 +40,7 @@ export class Logins {
       credentials: this.#credentials,
       hostKeys: this.#hostKeysOf(node),
       connectMs: this.#connectMs,
+      via,
     };
   }
 

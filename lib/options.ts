@@ -84,7 +84,7 @@ export interface ReconnectOptions {
   maxMs?: number | undefined;
   /** Time in milliseconds after which a connection counts as lasting, and earlier failures are forgotten. Default: 10 000. */
   stableMs?: number | undefined;
-  /** Handshakes under way at once, over all nodes. Default: 32. */
+  /** Handshakes under way at once, over all nodes that are behind as many jump hosts. Default: 32. */
   maxHandshakes?: number | undefined;
   /** Handshakes under way at once with one node; keep it below its sshd's MaxStartups (10). Default: 4. */
   maxHandshakesPerNode?: number | undefined;

@@ -20,6 +20,7 @@ import { DialReport } from './pool/dial-report.js';
 import { NodePool } from './pool/node-pool.js';
 import { Semaphore } from './pool/semaphore.js';
 import type { ByteCounts } from './ssh/byte-counts.js';
+import type { JumpHost } from './ssh/jump-host.js';
 import type { TunnelSocket } from './dialer.js';
 import { unlessAborted } from './unless-aborted.js';
 import {
@@ -82,7 +83,8 @@ const checkReadyOptions = objectOf({ signal: optional(abortSignal), every: optio
 export class TunnelDialer extends EventEmitter<TunnelDialerEvents> implements Dialer {
   readonly #options: CheckedOptions;
   readonly #logins: Logins;
-  readonly #handshakes: Semaphore;
+  /** By the number of jump hosts on the way: handshakes that wait for a jump host must not keep it from its own. */
+  readonly #handshakes: Semaphore[] = [];
   readonly #fleet: Fleet;
   readonly #source: SourceFollower<readonly NodeSpec[]> | undefined;
   readonly #credentials: SourceFollower<CredentialsUpdate> | undefined;
@@ -98,10 +100,9 @@ export class TunnelDialer extends EventEmitter<TunnelDialerEvents> implements Di
     setMaxListeners(0, this.#closed.signal);
     this.#options = checkTunnelDialerOptions(options);
     this.#logins = new Logins(this.#options);
-    this.#handshakes = new Semaphore(this.#options.reconnect.maxHandshakes);
     this.#fleet = new Fleet({
       onMiss: this.#options.onMiss,
-      createPool: (node, onChange) => this.#createPool(node, onChange),
+      createPool: (...args) => this.#createPool(...args),
       onState: (name) => this.#nodeState(name),
       probe: this.#options.health.probe,
     });
@@ -281,7 +282,7 @@ export class TunnelDialer extends EventEmitter<TunnelDialerEvents> implements Di
 
   #relogin(update: CredentialsUpdate): void {
     this.#logins.update(update);
-    this.#fleet.retarget((node) => this.#logins.targetOf(node));
+    this.#fleet.retarget((node, via) => this.#logins.targetOf(node, via));
   }
 
   #follow<Update>(
@@ -308,15 +309,17 @@ export class TunnelDialer extends EventEmitter<TunnelDialerEvents> implements Di
     queueMicrotask(() => this.emit('nodeState', status));
   }
 
-  #createPool(node: Node, onChange: () => void): NodePool {
+  #createPool(node: Node, via: JumpHost | undefined, onChange: () => void): NodePool {
     const { pool, health, reconnect } = this.#options;
+    const hops = via === undefined ? 0 : via.hops + 1;
+    const handshakes = (this.#handshakes[hops] ??= new Semaphore(reconnect.maxHandshakes));
     return new NodePool({
       dialer: this,
-      target: this.#logins.targetOf(node),
+      target: this.#logins.targetOf(node, via),
       ...pool,
       ...health,
       reconnect,
-      handshakes: [new Semaphore(reconnect.maxHandshakesPerNode), this.#handshakes],
+      handshakes: [new Semaphore(reconnect.maxHandshakesPerNode), handshakes],
       onChange,
     });
   }

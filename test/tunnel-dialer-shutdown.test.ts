@@ -1,8 +1,8 @@
 import { expect } from 'chai';
 import { once } from 'node:events';
+import { Socket } from 'node:net';
 import { ClosedError, TransportError, type TunnelError } from '../lib/errors.js';
 import type { TunnelDialerOptions } from '../lib/options.js';
-import { TransportSocket } from '../lib/ssh/transport-socket.js';
 import type { SshNode } from '../lib/testing/index.js';
 import type { TunnelDialer } from '../lib/tunnel-dialer.js';
 import { gate, Lab, rejection, roundTrip, turns, until, type Endpoint } from './support/dialer.js';
@@ -142,10 +142,11 @@ describe('TunnelDialer: shutdown', () => {
       const other = await lab.node({ name: 'other' });
       const dialer = lab.dialer([node, other]);
       await dialer.ready({ every: true });
+      const ports = [node, other].map(({ spec }) => spec.port);
       const sockets = () =>
         (process as unknown as { _getActiveHandles: () => unknown[] })
           ._getActiveHandles()
-          .filter((handle) => handle instanceof TransportSocket);
+          .filter((handle) => handle instanceof Socket && ports.some((port) => port === handle.remotePort));
       expect(sockets()).to.have.length(2);
       await dialer.close();
       expect(sockets()).to.have.length(0);

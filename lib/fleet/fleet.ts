@@ -1,10 +1,13 @@
 import { debug } from '../diagnostics.js';
 import { ClosedError, type TunnelError } from '../errors.js';
+import { jumpThrough } from '../pool/jump.js';
 import type { NodePool } from '../pool/node-pool.js';
 import type { CheckedProbe } from './probe.js';
 import { Prober, type Probed, type ProbeStatus } from './prober.js';
 import type { SshTarget } from '../ssh/handshake.js';
 import { addBytes, NO_BYTES, type ByteCounts } from '../ssh/byte-counts.js';
+import type { JumpHost } from '../ssh/jump-host.js';
+import { inJumpOrder } from './jump-hosts.js';
 import { normalizeNodes, sameNode, type Node, type NodeSpec } from './node.js';
 import type { NodeState, NodeStatus } from './node-status.js';
 import { Router, type Route } from './router.js';
@@ -12,7 +15,7 @@ import { Router, type Route } from './router.js';
 export interface FleetOptions {
   readonly onMiss: 'any-node' | 'reject';
   /** Makes the pool of a node; `onChange` is to be called when its state may have changed. */
-  readonly createPool: (node: Node, onChange: () => void) => NodePool;
+  readonly createPool: (node: Node, via: JumpHost | undefined, onChange: () => void) => NodePool;
   /** Called when a node has entered another state. */
   readonly onState: (name: string) => void;
   /** How the nodes are probed, if they are. */
@@ -30,6 +33,14 @@ class Change {
 interface Entry {
   node: Node;
   readonly pool: NodePool;
+  /** What carries its connections. */
+  readonly via: Entry | undefined;
+  /** Those whose connections it carries. */
+  readonly carried: Set<Entry>;
+  /** The entry as they see it. */
+  readonly jumpHost: JumpHost;
+  /** Resolves when nothing is left of it; once it is being ended. */
+  over: Promise<void> | undefined;
   state: NodeState;
   since: Date;
   probe: ProbeStatus | undefined;
@@ -41,8 +52,8 @@ interface Entry {
 export class Fleet {
   readonly #options: FleetOptions;
   #entries = new Map<string, Entry>();
-  /** Pools of nodes that were removed or replaced and still carry streams. */
-  readonly #leaving = new Set<NodePool>();
+  /** Nodes that were removed or replaced and still carry streams, or connections of others that do. */
+  readonly #leaving = new Set<Entry>();
   /** Carried for nodes that are gone. */
   #bytesOfGone = NO_BYTES;
   #router: Router;
@@ -63,31 +74,36 @@ export class Fleet {
   update(specs: readonly NodeSpec[]): void {
     const before = this.#entries;
     // Whatever is wrong with the new nodes is found before the first of the old ones is touched.
-    const wanted = [...normalizeNodes(specs).values()].map((node) => {
-      const known = before.get(node.name);
-      const kept = known !== undefined && sameNode(known.node, node);
-      return { node, kept, entry: kept ? known : this.#createEntry(node) };
-    });
-    for (const { node, entry } of wanted) entry.node = node;
-    this.#entries = new Map(wanted.map(({ node, entry }) => [node.name, entry]));
+    const nodes = normalizeNodes(specs);
+    const wanted = this.#entriesFor(nodes.values());
+    this.#entries = new Map();
+    for (const node of nodes.values()) {
+      const entry = wanted.get(node);
+      if (entry === undefined) continue;
+      entry.node = node;
+      this.#entries.set(node.name, entry);
+    }
     this.#router = this.#createRouter();
-    const added = wanted.filter(({ kept }) => !kept);
-    const removed = [...before].filter(([name, entry]) => this.#entries.get(name) !== entry);
-    for (const [, { pool }] of removed) this.#leave(pool);
-    for (const { entry } of added) entry.pool.start();
-    this.#prober?.update(wanted.map(({ entry }) => entry.probed));
+    const added = [...wanted.values()].filter((entry) => before.get(entry.node.name) !== entry);
+    const removed = [...before.values()].filter((entry) => this.#entries.get(entry.node.name) !== entry);
+    this.#leave(removed);
+    for (const entry of added) {
+      entry.via?.carried.add(entry);
+      entry.pool.start();
+    }
+    this.#prober?.update([...wanted.values()].flatMap(({ node, probed }) => (node.bastion ? [] : [probed])));
     this.#announceChange();
     debug.router(
       '%d nodes, %d of them new; %d removed or replaced',
-      wanted.length,
+      wanted.size,
       added.length,
       removed.length,
     );
   }
 
   /** Has further connections made in this way, and tries at once again what nodes have refused. */
-  retarget(targetOf: (node: Node) => SshTarget): void {
-    for (const { node, pool } of this.#entries.values()) pool.retarget(targetOf(node));
+  retarget(targetOf: (node: Node, via: JumpHost | undefined) => SshTarget): void {
+    for (const { node, pool, via } of this.#entries.values()) pool.retarget(targetOf(node, via?.jumpHost));
   }
 
   /** @throws {@link NoRouteError} */
@@ -107,9 +123,9 @@ export class Fleet {
     for (const { pool } of this.#entries.values()) pool.warm();
   }
 
-  /** How the nodes fare, with the failure that each is waiting out. */
+  /** How the nodes fare that dials are routed to, with the failure that each is waiting out. */
   *states(): Iterable<{ readonly state: NodeState; readonly failure: TunnelError | undefined }> {
-    for (const { pool } of this.#entries.values()) yield pool.snapshot();
+    for (const { node, pool } of this.#entries.values()) if (!node.bastion) yield pool.snapshot();
   }
 
   /** Resolves when something has happened to a node's connections, or the nodes become others. */
@@ -136,7 +152,7 @@ export class Fleet {
   /** Takes no more dials; resolves when every stream is over and every connection closed. */
   async close(): Promise<void> {
     this.#prober?.stop();
-    await Promise.all([...this.#pools()].map((pool) => pool.close()));
+    await this.#end([...this.#entries.values(), ...this.#leaving], ({ pool }) => pool.close());
   }
 
   /** Ends every stream and connection at once. */
@@ -147,7 +163,7 @@ export class Fleet {
 
   *#pools(): Iterable<NodePool> {
     for (const { pool } of this.#entries.values()) yield pool;
-    yield* this.#leaving;
+    for (const { pool } of this.#leaving) yield pool;
   }
 
   #createRouter(): Router {
@@ -158,11 +174,28 @@ export class Fleet {
     });
   }
 
-  #createEntry(node: Node): Entry {
-    const pool = this.#options.createPool(node, () => this.#noteState(entry));
+  /** An entry for each node: the one that there is, if its connections serve. */
+  #entriesFor(nodes: Iterable<Node>): ReadonlyMap<Node, Entry> {
+    const entries = new Map<Node, Entry>();
+    for (const { node, via } of inJumpOrder(nodes)) {
+      const carrier = via && entries.get(via);
+      const known = this.#entries.get(node.name);
+      const serves = known !== undefined && known.via === carrier && sameNode(known.node, node);
+      entries.set(node, serves ? known : this.#createEntry(node, carrier));
+    }
+    return entries;
+  }
+
+  #createEntry(node: Node, via: Entry | undefined): Entry {
+    const pool = this.#options.createPool(node, via?.jumpHost, () => this.#noteState(entry));
+    const hops = via === undefined ? 0 : via.jumpHost.hops + 1;
     const entry: Entry = {
       node,
       pool,
+      via,
+      carried: new Set(),
+      jumpHost: jumpThrough(pool, node.name, hops),
+      over: undefined,
       state: 'idle',
       since: new Date(),
       probe: undefined,
@@ -186,6 +219,7 @@ export class Fleet {
     this.#announceChange();
     const state = stateOf(entry);
     if (state === entry.state) return;
+    if (isUp(state) && !isUp(entry.state)) for (const { pool } of entry.carried) pool.retryNow();
     entry.state = state;
     entry.since = new Date();
     this.#options.onState(entry.node.name);
@@ -197,14 +231,30 @@ export class Fleet {
     happen();
   }
 
-  #leave(pool: NodePool): void {
-    this.#leaving.add(pool);
-    void pool.leave().finally(() => {
-      this.#leaving.delete(pool);
-      this.#bytesOfGone = addBytes(this.#bytesOfGone, pool.bytes);
+  #leave(entries: readonly Entry[]): void {
+    for (const entry of entries) this.#leaving.add(entry);
+    void this.#end(entries, async (entry) => {
+      await entry.pool.leave();
+      this.#leaving.delete(entry);
+      this.#bytesOfGone = addBytes(this.#bytesOfGone, entry.pool.bytes);
     });
   }
+
+  /** Ends entries that are not being ended already, each after those whose connections it carries. */
+  async #end(entries: Iterable<Entry>, end: (entry: Entry) => Promise<void>): Promise<void> {
+    const outermostFirst = [...entries].sort((a, b) => b.jumpHost.hops - a.jumpHost.hops);
+    await Promise.all(outermostFirst.map((entry) => (entry.over ??= endAfterCarried(entry, end))));
+  }
 }
+
+async function endAfterCarried(entry: Entry, end: (entry: Entry) => Promise<void>): Promise<void> {
+  const { carried, via } = entry;
+  for (const { over } of carried) await over;
+  await end(entry);
+  via?.carried.delete(entry);
+}
+
+const isUp = (state: NodeState): boolean => state === 'ready' || state === 'degraded';
 
 /** A node whose tunnel is up but whose probe fails is degraded. */
 function stateOf({ pool, probe }: Entry): NodeState {
@@ -226,6 +276,8 @@ function statusOf(entry: Entry): NodeStatus {
     ...(cause !== undefined && { cause: { code: cause.code, message: cause.message } }),
     ...(failure !== undefined && { retryAt: new Date(Date.now() + retryInMs) }),
     ...(probe !== undefined && { probe }),
+    ...(node.via !== undefined && { via: node.via }),
+    ...(node.bastion && { bastion: true }),
     ...(node.clusterReady !== undefined && { clusterReady: node.clusterReady }),
     ...(roundTripMs !== undefined && { roundTripMs }),
     connections,

@@ -10,6 +10,10 @@ export interface NodeStatus {
   readonly name: string;
   readonly address: string;
   readonly port: number;
+  /** Name of the node that carries its connections, if one does. */
+  readonly via?: string;
+  /** Whether it only carries connections to other nodes. */
+  readonly bastion?: boolean;
   /**
    * - `idle`: no connection, because none is wanted (`pool.minConnections` is 0)
    * - `connecting`: the first connection is being made, or a lost one is being replaced
@@ -31,7 +35,7 @@ export interface NodeStatus {
   /** What came of the last probe, if the nodes are probed. */
   readonly probe?: ProbeStatus;
   readonly connections: PoolSnapshot['connections'];
-  /** Streams that are open, and dials that wait for one to end. */
+  /** Streams that are open, connections to other nodes among them, and dials that wait for one to end. */
   readonly channels: PoolSnapshot['channels'];
   /** Since the node was added or changed: connections that became ready, attempts that failed, connections that were lost. */
   readonly counts: PoolSnapshot['counts'];

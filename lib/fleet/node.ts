@@ -41,6 +41,10 @@ export interface NodeSpec {
   kubeletPort?: number | undefined;
   /** Whether the cluster takes the node for ready. It is shown in the status and changes nothing else. Default: not known. */
   clusterReady?: boolean | undefined;
+  /** Name of the node in the same list that carries the connections to this one, as OpenSSH's `ProxyJump` does. Default: none, its sshd is reached by TCP. */
+  via?: string | undefined;
+  /** Whether it only carries connections to other nodes: no dial is routed to it, unless it is named, and `ready` does not ask for it. Default: no. */
+  bastion?: boolean | undefined;
 }
 
 /** A checked {@link NodeSpec}: frozen, with its defaults, IP addresses in canonical form without brackets. */
@@ -56,6 +60,8 @@ export interface Node {
   readonly selfAddress: string | undefined;
   readonly kubeletPort: number;
   readonly clusterReady: boolean | undefined;
+  readonly via: string | undefined;
+  readonly bastion: boolean;
 }
 
 const dialable: Check<string> = (value, path) => parseHost(host(value, path)).host;
@@ -84,6 +90,8 @@ const checkSpec = objectOf({
   selfAddress: optional(dialable),
   kubeletPort: withDefault(port, 10250),
   clusterReady: optional(boolean),
+  via: optional(host),
+  bastion: withDefault(boolean, false),
 } satisfies Record<keyof NodeSpec, Check<unknown>>);
 
 const checkNode: Check<Node> = (value, path) => {
@@ -117,8 +125,8 @@ export function normalizeNodes(specs: readonly NodeSpec[], path = 'nodes'): Read
 }
 
 /**
- * Whether connections made for one state of a node serve the other: same sshd, same identity, same login. Pod networks and
- * `selfAddress` may differ, they only change which dials come this way; so may addresses, if the node's host key is not looked up by
+ * Whether connections made for one state of a node serve the other, if what carries them does: same sshd, same identity, same login. Pod networks,
+ * `selfAddress` and `bastion` may differ, they only change which dials come this way; so may addresses, if the node's host key is not looked up by
  * them. Verifiers are the same if they are one object, so make one and use it in every list.
  */
 export function sameNode(a: Node, b: Node): boolean {

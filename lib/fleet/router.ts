@@ -50,8 +50,9 @@ interface PrefixTable {
 export class Router {
   readonly #options: RouterOptions;
   readonly #maxCandidates: number;
-  /** Shuffled in place by every draw; a draw is even whatever order the last one left behind. */
+  /** Without bastions. Shuffled in place by every draw; a draw is even whatever order the last one left behind. */
   readonly #nodes: Node[];
+  /** Bastions included. */
   readonly #names = new Map<string, Node>();
   /** By the address that a node is connected at, and by its other ones. */
   readonly #addresses = new Map<string, Node[]>();
@@ -61,9 +62,11 @@ export class Router {
   constructor(nodes: Iterable<Node>, options: RouterOptions) {
     this.#options = options;
     this.#maxCandidates = options.maxCandidates ?? 3;
-    this.#nodes = [...nodes];
-    for (const node of this.#nodes) {
+    this.#nodes = [];
+    for (const node of nodes) {
       this.#names.set(parseHost(node.name).key, node);
+      if (node.bastion) continue;
+      this.#nodes.push(node);
       const [address, ...others] = node.addresses.map((each) => parseHost(each).key);
       if (address !== undefined) append(this.#addresses, address, node);
       for (const other of others) append(this.#otherAddresses, other, node);
@@ -80,14 +83,14 @@ export class Router {
    */
   route(host: string, options: { readonly node?: string | undefined } = {}): Route {
     const target = parseHost(host);
-    if (this.#nodes.length === 0) {
+    if ((options.node === undefined ? this.#nodes.length : this.#names.size) === 0) {
       throw new NoRouteError('there are no nodes yet: give the dialer some, or wait for ready()', { host });
     }
     if (options.node !== undefined) {
       return { kind: 'node', candidates: this.#toward(target, [this.#named(options.node, host)]) };
     }
 
-    const named = this.#names.get(target.key);
+    const named = this.#meant(target);
     const owners = named === undefined ? this.#ownersOf(target.key) : [named];
     if (owners !== undefined) return { kind: 'node', candidates: this.#toward(target, this.#draw(owners)) };
 
@@ -106,6 +109,12 @@ export class Router {
     return { kind: 'any', candidates: this.#toward(target, this.#draw(this.#nodes)) };
   }
 
+  /** The node that the host is the name of; a bastion has to be asked for. */
+  #meant({ key }: ParsedHost): Node | undefined {
+    const node = this.#names.get(key);
+    return node?.bastion === true ? undefined : node;
+  }
+
   /** What a node merely says of itself does not draw dials away from the node that is connected there. */
   #ownersOf(address: string): Node[] | undefined {
     return this.#addresses.get(address) ?? this.#otherAddresses.get(address);
@@ -114,7 +123,7 @@ export class Router {
   #named(name: string, host: string): Node {
     const node = this.#names.get(parseHost(name).key);
     if (node !== undefined) return node;
-    const message = `there is no node named ${describeValue(name)} among ${this.#nodes.length} nodes`;
+    const message = `there is no node named ${describeValue(name)} among ${this.#names.size} nodes`;
     throw new NoRouteError(message, { node: name, host });
   }
 

@@ -134,6 +134,12 @@ export class ConnectionSet {
     this.#options.onChange();
   }
 
+  /** Does not wait for the next attempt any longer: what the last one failed for is over. */
+  retryNow(): void {
+    this.reconnect.retryNow();
+    this.maintain();
+  }
+
   /** Closes a connection that nobody uses, unless it is one of those to be kept up. */
   releaseUnused(member: Member): void {
     if (member.lanes > 0 || !this.#members.has(member)) return;

@@ -82,6 +82,11 @@ export class NodePool {
     this.#connections.retarget(target);
   }
 
+  /** Does not wait for the next attempt any longer: what carries the connections can do so again. */
+  retryNow(): void {
+    this.#connections.retryNow();
+  }
+
   /** How busy the node is, in dials and streams; `undefined` while it cannot carry a dial. */
   get load(): number | undefined {
     const { state } = this.snapshot();

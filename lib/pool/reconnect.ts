@@ -88,7 +88,12 @@ export class Reconnect {
 
   /** Notes that what only a person can mend may have been mended: a failure of that kind is not waited out any more. */
   mended(): void {
-    if (this.#state.name !== 'backing-off' || !isLasting(this.#state.failure)) return;
+    if (this.#state.name === 'backing-off' && isLasting(this.#state.failure)) this.retryNow();
+  }
+
+  /** Ends the wait for the next attempt. */
+  retryNow(): void {
+    if (this.#state.name !== 'backing-off') return;
     this.#state = { name: 'clear', connectedAtMs: undefined };
     this.#backoff = this.#fresh;
   }

@@ -12,7 +12,7 @@ import { handshake, type Link, type SshTarget } from './handshake.js';
 import { Keepalive } from './keepalive.js';
 import { isExchangingKeys, takeOverChannels } from './ssh2-internals.js';
 import { ChannelSocket } from './channel-socket.js';
-import type { TransportSocket } from './transport-socket.js';
+import type { Transport } from './transport.js';
 import { WriteGate } from './write-gate.js';
 
 /** How long a peer may take to close its end after our SSH_MSG_DISCONNECT. */
@@ -60,7 +60,7 @@ export class Connection {
   #roundTripMs: number | undefined;
   #gone: Promise<unknown> = Promise.resolve();
   /** Once it has become ready. */
-  #transport: TransportSocket | undefined;
+  #transport: Transport | undefined;
   #state: State = { name: 'idle' };
 
   constructor(options: ConnectionOptions) {
@@ -95,10 +95,10 @@ export class Connection {
     return this.#roundTripMs;
   }
 
-  /** What it has carried since it became ready, and in becoming so; the socket counts by itself. */
+  /** What it has carried since it became ready, and in becoming so; the stream counts by itself. */
   get bytes(): ByteCounts {
-    const socket = this.#transport;
-    return socket === undefined ? NO_BYTES : { received: socket.bytesRead, sent: socket.bytesWritten };
+    const stream = this.#transport?.stream;
+    return stream === undefined ? NO_BYTES : { received: stream.bytesRead, sent: stream.bytesWritten };
   }
 
   /** Why the connection is over; `undefined` while it is not, or when it was closed on purpose. */
@@ -194,16 +194,17 @@ export class Connection {
 
   #ready(link: Link): void {
     if (this.#state.name !== 'connecting') {
-      link.socket.destroy();
+      link.transport.stream.destroy();
       throw this.error ?? this.#closedError();
     }
-    const { client, socket, software } = link;
-    this.#transport = socket;
+    const { client, transport, software } = link;
+    const { stream } = transport;
+    this.#transport = transport;
     const { node, keepaliveIntervalMs, keepaliveCountMax } = this.#options;
     const gate = new WriteGate({
-      canWrite: () => socket.takesMore && !isExchangingKeys(client),
-      whenFlushed: (done) => socket.whenFlushed(done),
-      onSent: () => keepalive.sent(socket.accepted),
+      canWrite: () => transport.takesMore && !isExchangingKeys(client),
+      whenFlushed: (done) => transport.whenFlushed(done),
+      onSent: () => keepalive.sent(transport.accepted),
     });
     const keepalive = new Keepalive({
       intervalMs: keepaliveIntervalMs,
@@ -215,21 +216,21 @@ export class Connection {
           new Error(`nothing was heard from it for ${keepaliveIntervalMs * (keepaliveCountMax + 1)} ms`),
         ),
     });
-    socket.on('data', () => keepalive.heard());
+    stream.on('data', () => keepalive.heard());
     if (delaysSmallAnswers(software)) {
       const send = (): void => {
         // While keys are exchanged, ssh2 would queue it.
         if (!isExchangingKeys(client)) this.#ask(client);
       };
-      const nudge = new AckNudge({ bytesWritten: () => socket.accepted, send });
+      const nudge = new AckNudge({ bytesWritten: () => transport.accepted, send });
       // Before ssh2 hands the chunk to users, whose own answer in the same turn makes the nudge needless.
-      socket.prependListener('data', (chunk: Buffer) => nudge.received(chunk.length));
+      stream.prependListener('data', (chunk: Buffer) => nudge.received(chunk.length));
     }
-    socket.on('drain', () => gate.open());
+    stream.on('drain', () => gate.open());
     client.on('handshake', () => gate.open());
     client.on('error', (error) => this.#lose(error));
-    socket.on('end', () => this.#lose(new Error('the node closed the connection')));
-    socket.on('close', () => this.#lose(new Error('the connection was closed')));
+    stream.on('end', () => this.#lose(new Error('the node closed the connection')));
+    stream.on('close', () => this.#lose(new Error('the connection was closed')));
     const violated = (problem: string): void => this.#lose(new Error(`the node ${problem}`));
     const messages = takeOverChannels(client, this.#table.handlers(violated));
     const channels = { messages, gate, roster: this.#roster, violated };
@@ -296,19 +297,19 @@ export class Connection {
     if (state.name === 'connecting') state.abort.abort(abortReason);
     if (state.name === 'ready' || state.name === 'draining') {
       state.keepalive.stop();
-      this.#gone = new Promise((resolve) => state.link.socket.once('close', resolve));
+      this.#gone = new Promise((resolve) => state.link.transport.stream.once('close', resolve));
       if (error === undefined) this.#disconnect(state.link);
-      else state.link.socket.destroy();
+      else state.link.transport.stream.destroy();
     }
     // In this order, so that the places which the channels free are not given to others.
     this.#options.onClosed(error);
     this.#table.loseAll();
   }
 
-  #disconnect({ client, socket }: Link): void {
+  #disconnect({ client, transport: { stream } }: Link): void {
     client.end();
-    const timer = setTimeout(() => socket.destroy(), DISCONNECT_GRACE_MS);
-    socket.once('close', () => clearTimeout(timer));
+    const timer = setTimeout(() => stream.destroy(), DISCONNECT_GRACE_MS);
+    stream.once('close', () => clearTimeout(timer));
   }
 
   /** Why a channel was not opened: what the node said, or that the connection was lost. */

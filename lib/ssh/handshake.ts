@@ -5,9 +5,10 @@ import type { Credentials } from './login/credentials.js';
 import { connectFailure, describeNode } from './failures.js';
 import { HostKeyCheck } from './host-key-check.js';
 import type { HostIdentity, HostKeyVerifier } from './host-keys/verifier.js';
+import { jump, type JumpHost } from './jump-host.js';
 import { RequestGuard } from './request-guard.js';
 import { answerRequests, remoteSoftware } from './ssh2-internals.js';
-import { TransportSocket } from './transport-socket.js';
+import { Transport } from './transport.js';
 
 /** How to reach and log in to one node's sshd. */
 export interface SshTarget {
@@ -20,12 +21,14 @@ export interface SshTarget {
   readonly hostKeys: HostKeyVerifier;
   /** One deadline for TCP, key exchange and authentication together. */
   readonly connectMs: number;
+  /** What carries the connection, unless the address is connected to by TCP. */
+  readonly via?: JumpHost | undefined;
 }
 
 /** An authenticated SSH transport. */
 export interface Link {
   readonly client: Client;
-  readonly socket: TransportSocket;
+  readonly transport: Transport;
   /** The node's software version, such as `OpenSSH_9.2p1`. */
   readonly software: string;
 }
@@ -33,16 +36,31 @@ export interface Link {
 const addressOf = (target: SshTarget): string => target.host.names[0] ?? '';
 
 /**
- * Makes an authenticated connection: TCP, key exchange, host key, login.
+ * Makes an authenticated connection: TCP or a stream through the jump host, key exchange, host key, login.
  *
  * @throws the signal's reason, or a {@link TunnelError}: `HostKeyError`, `AuthenticationError`, `DialTimeoutError` or `TransportError`.
  *   Nothing is left open then.
  */
-export function handshake(target: SshTarget, signal: AbortSignal): Promise<Link> {
+export async function handshake(target: SshTarget, signal: AbortSignal): Promise<Link> {
   signal.throwIfAborted();
+  const { node, host, connectMs, via } = target;
+  const address = addressOf(target);
+  if (via === undefined) return logIn(target, Transport.connect(address, host.port), connectMs, signal);
+  const startedAt = performance.now();
+  const stream = await jump(via, { node, address, port: host.port }, connectMs, signal);
+  const leftMs = Math.max(1, connectMs - (performance.now() - startedAt));
+  return logIn(target, new Transport(stream), leftMs, signal);
+}
+
+function logIn(
+  target: SshTarget,
+  transport: Transport,
+  timeoutMs: number,
+  signal: AbortSignal,
+): Promise<Link> {
   const { node, host, credentials, username, connectMs } = target;
   const address = addressOf(target);
-  const socket = new TransportSocket();
+  const socket = transport.stream;
   const client = new Client();
   const hostKey = new HostKeyCheck(target);
   const where = describeNode({ node, address, port: host.port });
@@ -83,7 +101,7 @@ export function handshake(target: SshTarget, signal: AbortSignal): Promise<Link>
       // Always after 'handshake'; the connection is not used before its key is on record.
       void confirmed?.then(() => {
         settle();
-        resolve({ client, socket, software: remoteSoftware(client) });
+        resolve({ client, transport, software: remoteSoftware(client) });
       }, fail);
     };
     const onDeadline = (): void => {
@@ -97,13 +115,13 @@ export function handshake(target: SshTarget, signal: AbortSignal): Promise<Link>
       );
     };
 
-    const deadline = setTimeout(onDeadline, connectMs);
+    const deadline = setTimeout(onDeadline, timeoutMs);
     signal.addEventListener('abort', onAbort, { once: true });
     // ssh2 may emit several errors for one failure, some of them late; without a listener each would end the process.
     client.on('error', ignore);
     client.on('error', onError).on('close', onClose).on('handshake', onHandshake).on('ready', onReady);
     try {
-      socket.open(address, host.port);
+      signal.throwIfAborted();
       client.connect({
         sock: socket,
         username,

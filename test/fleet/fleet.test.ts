@@ -84,7 +84,7 @@ function create(refusing: readonly string[] = []) {
   const states: string[] = [];
   const fleet: Fleet = new Fleet({
     onMiss: 'any-node',
-    createPool: (node, onChange) => {
+    createPool: (node, _via, onChange) => {
       if (refusing.includes(node.name)) throw new InvalidOptionError('ssh.hostKeys', 'is missing');
       const pool = new FakePool(node, onChange);
       made.push(pool);

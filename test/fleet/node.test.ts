@@ -46,6 +46,8 @@ describe('normalizeNodes', () => {
       selfAddress: undefined,
       kubeletPort: 10250,
       clusterReady: undefined,
+      via: undefined,
+      bastion: false,
     });
   });
 

@@ -377,4 +377,35 @@ describe('Router', () => {
       expect(refusal(route).message).to.match(/^there are no nodes yet/);
     }
   });
+
+  describe('takes a bastion for what carries others', () => {
+    const bastion: NodeSpec = {
+      name: 'bastion',
+      address: '10.0.0.1',
+      addresses: ['bastion.example'],
+      podCIDRs: ['10.244.0.0/16'],
+      bastion: true,
+    };
+    const node: NodeSpec = { name: 'node', address: '10.0.0.2', via: 'bastion' };
+
+    it('routes nothing to it: no host that it owns, no pod network, nothing that nobody owns', () => {
+      const router = routerFor([bastion, node]);
+      for (const host of ['bastion', '10.0.0.1', 'bastion.example', '10.244.1.1', 'anything'])
+        for (const candidates of draws(router, host, 20)) expect(candidates, host).to.deep.equal(['node']);
+    });
+
+    it('refuses what it alone could carry', () => {
+      expect(refusal(() => routerFor([bastion]).route('anything')).message).to.include('no nodes yet');
+      const router = routerFor([bastion, node], { onMiss: 'reject' });
+      expect(refusal(() => router.route('10.0.0.1')).message).to.include('no node owns');
+    });
+
+    it('routes to it when it is asked for, also when there is no other', () => {
+      for (const router of [routerFor([bastion, node]), routerFor([bastion])]) {
+        const [candidate] = router.route('Bastion', { node: 'bastion' }).candidates;
+        expect(candidate).to.deep.include({ host: '10.0.0.1' });
+        expect(candidate?.node.name).to.equal('bastion');
+      }
+    });
+  });
 });

@@ -203,6 +203,14 @@ describe('Reconnect', () => {
     }
   });
 
+  it('waits out nothing more when it is to try now, and starts from the shortest wait again', () => {
+    const reconnect = create();
+    waits(reconnect, 3);
+    reconnect.retryNow();
+    expect(reconnect).to.include({ waitMs: 0, dialWaitMs: 0, failure: undefined });
+    expect(waits(reconnect, 2)).to.deep.equal([500, 1000]);
+  });
+
   it('still waits out a failure of another kind', () => {
     const reconnect = create();
     reconnect.failed(refused);

@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import { createHash, randomBytes } from 'node:crypto';
 import { getEventListeners, once } from 'node:events';
+import { Socket } from 'node:net';
 import { pipeline } from 'node:stream/promises';
 import { Writable } from 'node:stream';
 import sinon from 'sinon';
@@ -14,7 +15,6 @@ import {
   type TunnelError,
 } from '../../lib/errors.js';
 import type { Connection } from '../../lib/ssh/connection.js';
-import { TransportSocket } from '../../lib/ssh/transport-socket.js';
 import type { TunnelSocket } from '../../lib/dialer.js';
 import type { SshNode } from '../../lib/testing/index.js';
 import {
@@ -70,9 +70,11 @@ describe('Connection', () => {
   }
 
   /** The TCP socket of the only connection. */
-  function transportSocket(): TransportSocket {
+  function transportSocket(): Socket {
     const handles = (process as unknown as { _getActiveHandles: () => unknown[] })._getActiveHandles();
-    const found = handles.filter((handle) => handle instanceof TransportSocket);
+    const found = handles.filter(
+      (handle): handle is Socket => handle instanceof Socket && handle.remotePort === node.spec.port,
+    );
     expect(found).to.have.length(1);
     return found[0]!;
   }

@@ -63,7 +63,11 @@ describe('handshake', () => {
   }
 
   it('makes an authenticated connection without delay, and knows the software of the node', async () => {
-    const { client, socket, software } = await shake();
+    const {
+      client,
+      transport: { stream: socket },
+      software,
+    } = await shake();
     lab.onEnd(() => socket.destroy());
     expect(software).to.equal('OpenSSH_9.2p1');
     expect(node).to.include({ connections: 1, handshakes: 1 });
@@ -73,7 +77,9 @@ describe('handshake', () => {
 
   it('leaves nothing but its connection: no listener on the signal, no deadline', async () => {
     const { signal } = new AbortController();
-    const { socket } = await shake({ connectMs: 2_000_000 }, signal);
+    const {
+      transport: { stream: socket },
+    } = await shake({ connectMs: 2_000_000 }, signal);
     lab.onEnd(() => socket.destroy());
     expect(getEventListeners(signal, 'abort')).to.have.length(0);
   });
@@ -82,7 +88,9 @@ describe('handshake', () => {
     it('is judged once, by the names of the host, and confirmed once', async () => {
       const { judged, confirmed, verifier } = noting();
       const host = { names: ['127.0.0.1', 'node-1.example'], port: node.spec.port };
-      const { socket } = await shake({ hostKeys: verifier, host });
+      const {
+        transport: { stream: socket },
+      } = await shake({ hostKeys: verifier, host });
       lab.onEnd(() => socket.destroy());
       expect(judged).to.have.length(1);
       expect(judged[0]!.host).to.deep.equal(host);
@@ -91,7 +99,10 @@ describe('handshake', () => {
 
     it('is not judged or confirmed again when the node exchanges keys again', async () => {
       const { judged, confirmed, verifier } = noting();
-      const { client, socket } = await shake({ hostKeys: verifier });
+      const {
+        client,
+        transport: { stream: socket },
+      } = await shake({ hostKeys: verifier });
       lab.onEnd(() => socket.destroy());
       await node.rekey();
       await new Promise((resolve) => client.unforwardIn('', 0, resolve));
@@ -108,7 +119,10 @@ describe('handshake', () => {
       const shaken = shake({ hostKeys: verifier, host: { names: ['127.0.0.1'], port } });
       const peer = await connected;
       peer.on('error', () => undefined).on('authentication', (attempt) => attempt.accept());
-      const { client, socket } = await shaken;
+      const {
+        client,
+        transport: { stream: socket },
+      } = await shaken;
       const lost = once(client, 'error') as Promise<[Error]>;
       const { _protocol: protocol } = peer as unknown as {
         _protocol: { _hostKeys: Record<string, unknown> };
@@ -147,7 +161,9 @@ describe('handshake', () => {
     for (const type of ['ecdsa', 'rsa'] as const) {
       it(`of type ${type} works`, async () => {
         node.changeHostKey(type);
-        const { socket } = await shake();
+        const {
+          transport: { stream: socket },
+        } = await shake();
         socket.destroy();
       });
     }
@@ -163,7 +179,9 @@ describe('handshake', () => {
       await turns(20);
       expect(settled).to.equal(false);
       open();
-      const { socket } = await shaken;
+      const {
+        transport: { stream: socket },
+      } = await shaken;
       socket.destroy();
     });
 
@@ -384,7 +402,7 @@ describe('handshake', () => {
 
     it('before it began never connects', async () => {
       const reason = new Error('enough');
-      expect(() => shake({}, AbortSignal.abort(reason))).to.throw(reason);
+      expect(await rejection(shake({}, AbortSignal.abort(reason)))).to.equal(reason);
       await turns(5);
       expect(node.totalConnections).to.equal(0);
     });
@@ -393,7 +411,7 @@ describe('handshake', () => {
       for (let moment = 0; moment < 60; moment += 1) {
         const controller = new AbortController();
         const shaken = shake({}, controller.signal).then(
-          ({ socket }) => void socket.destroy(),
+          ({ transport }) => void transport.stream.destroy(),
           () => undefined,
         );
         await turns(moment);

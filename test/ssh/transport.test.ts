@@ -1,10 +1,11 @@
 import { expect } from 'chai';
 import { once } from 'node:events';
-import { TransportSocket } from '../../lib/ssh/transport-socket.js';
+import type { Duplex } from 'node:stream';
+import { Transport } from '../../lib/ssh/transport.js';
 import { Lab, read, readAll, silent, turn, until } from '../support/dialer.js';
 
-/** How often the socket hands data to the kernel: `_write` and `_writev` are the calls below the stream. */
-function countHandOvers(socket: TransportSocket): () => number {
+/** How often the stream hands data to the kernel: `_write` and `_writev` are the calls below the stream. */
+function countHandOvers(socket: Duplex): () => number {
   let count = 0;
   const inner = socket as unknown as Record<'_write' | '_writev', (...args: unknown[]) => unknown>;
   for (const name of ['_write', '_writev'] as const) {
@@ -17,7 +18,7 @@ function countHandOvers(socket: TransportSocket): () => number {
   return () => count;
 }
 
-describe('TransportSocket', () => {
+describe('Transport', () => {
   let lab: Lab;
 
   beforeEach(() => {
@@ -28,18 +29,18 @@ describe('TransportSocket', () => {
     await lab.end();
   });
 
-  async function connect(port: number): Promise<TransportSocket> {
-    const socket = new TransportSocket();
+  async function connect(port: number): Promise<{ transport: Transport; socket: Duplex }> {
+    const transport = Transport.connect('127.0.0.1', port);
+    const { stream: socket } = transport;
     lab.onEnd(() => socket.destroy());
     socket.on('error', () => undefined);
-    socket.open('127.0.0.1', port);
     await once(socket, 'connect');
-    return socket;
+    return { transport, socket };
   }
 
   it('hands the first small packet of a turn to the kernel at once, and the others in one call, in order', async () => {
     const endpoint = await lab.endpoint();
-    const socket = await connect(endpoint.port);
+    const { socket } = await connect(endpoint.port);
     const handOvers = countHandOvers(socket);
     socket.write(Buffer.from('0'));
     expect(handOvers()).to.equal(1);
@@ -51,7 +52,7 @@ describe('TransportSocket', () => {
 
   it('hands large packets of one turn to the kernel in one call', async () => {
     const endpoint = await lab.endpoint();
-    const socket = await connect(endpoint.port);
+    const { socket } = await connect(endpoint.port);
     const handOvers = countHandOvers(socket);
     for (const letter of ['a', 'b']) socket.write(Buffer.alloc(1025, letter));
     expect((await read(socket, 2050)).toString()).to.equal('a'.repeat(1025) + 'b'.repeat(1025));
@@ -60,7 +61,7 @@ describe('TransportSocket', () => {
 
   it('hands over again in the next turn', async () => {
     const endpoint = await lab.endpoint();
-    const socket = await connect(endpoint.port);
+    const { socket } = await connect(endpoint.port);
     const handOvers = countHandOvers(socket);
     socket.write(Buffer.from('a'));
     await turn();
@@ -71,7 +72,7 @@ describe('TransportSocket', () => {
 
   it('asks to wait when 64 KiB wait in our process, and emits drain', async () => {
     const endpoint = await lab.endpoint(silent);
-    const socket = await connect(endpoint.port);
+    const { socket } = await connect(endpoint.port);
     expect(socket.write(Buffer.alloc(64 * 1024 - 1))).to.equal(true);
     expect(socket.write(Buffer.alloc(1))).to.equal(false);
     await once(socket, 'drain');
@@ -80,7 +81,7 @@ describe('TransportSocket', () => {
 
   it('flushes what was written in the same turn when it is ended', async () => {
     const endpoint = await lab.endpoint();
-    const socket = await connect(endpoint.port);
+    const { socket } = await connect(endpoint.port);
     socket.write(Buffer.from('a'));
     socket.end('b');
     expect((await readAll(socket)).toString()).to.equal('ab');
@@ -89,32 +90,31 @@ describe('TransportSocket', () => {
   it('knows of a FIN before it says end', async () => {
     const endpoint = await lab.endpoint(silent);
     const accepted = endpoint.next();
-    const socket = await connect(endpoint.port);
-    expect(socket.takesMore).to.equal(true);
+    const { transport, socket } = await connect(endpoint.port);
+    expect(transport.takesMore).to.equal(true);
     socket.pause();
     let ended = false;
     socket.once('end', () => (ended = true));
     (await accepted).end('last');
     socket.resume();
     socket.once('data', () => socket.pause());
-    await until('FIN', () => !socket.takesMore || ended);
-    expect(socket.takesMore).to.equal(false);
+    await until('FIN', () => !transport.takesMore || ended);
+    expect(transport.takesMore).to.equal(false);
   });
 
   it('takes no more, and says of nothing that it has left, when it is destroyed', async () => {
     const endpoint = await lab.endpoint(silent);
-    const socket = await connect(endpoint.port);
+    const { transport, socket } = await connect(endpoint.port);
     socket.destroy();
-    expect(socket.takesMore).to.equal(false);
-    socket.whenFlushed(() => expect.fail('nothing leaves any more'));
+    expect(transport.takesMore).to.equal(false);
+    transport.whenFlushed(() => expect.fail('nothing leaves any more'));
   });
 
   it('does not delay small packets', async () => {
     const calls: unknown[] = [];
-    const socket = new TransportSocket();
     const endpoint = await lab.endpoint(silent);
+    const { stream: socket } = Transport.connect('127.0.0.1', endpoint.port);
     lab.onEnd(() => socket.destroy());
-    socket.open('127.0.0.1', endpoint.port);
     const { _handle: handle } = socket as unknown as { _handle: { setNoDelay: (on: boolean) => unknown } };
     const original = handle.setNoDelay.bind(handle);
     handle.setNoDelay = (on) => {
@@ -127,22 +127,22 @@ describe('TransportSocket', () => {
 
   it('tells when what was written has left the process, and not before', async () => {
     const endpoint = await lab.endpoint(silent);
-    const socket = await connect(endpoint.port);
+    const { transport, socket } = await connect(endpoint.port);
     const events: string[] = [];
     socket.write(Buffer.alloc(2000));
-    socket.whenFlushed(() => events.push(`first, ${socket.writableLength} left`));
+    transport.whenFlushed(() => events.push(`first, ${socket.writableLength} left`));
     socket.write(Buffer.alloc(2000));
-    socket.whenFlushed(() => events.push('second'));
+    transport.whenFlushed(() => events.push('second'));
     expect(events).to.deep.equal([]);
     await until('the flush', () => events.length === 2);
     expect(events).to.deep.equal(['first, 0 left', 'second']);
-    socket.whenFlushed(() => events.push('at once'));
+    transport.whenFlushed(() => events.push('at once'));
     expect(events).to.have.length(3);
   });
 
   it('dies when so much waits that the peer must have stopped reading on purpose', async () => {
     const endpoint = await lab.endpoint((peer) => peer.pause());
-    const socket = await connect(endpoint.port);
+    const { socket } = await connect(endpoint.port);
     const errored = once(socket, 'error') as Promise<[Error]>;
     let hasDied = false;
     socket.once('error', () => (hasDied = true));
@@ -155,14 +155,14 @@ describe('TransportSocket', () => {
 
   it('never tells it of what a dead connection has kept', async () => {
     const endpoint = await lab.endpoint((peer) => peer.pause());
-    const socket = await connect(endpoint.port);
+    const { transport, socket } = await connect(endpoint.port);
     socket.on('error', () => undefined);
     let told = false;
     do {
       socket.write(Buffer.alloc(1 << 20));
       await turn();
     } while (socket.writableLength === 0);
-    socket.whenFlushed(() => (told = true));
+    transport.whenFlushed(() => (told = true));
     socket.destroy();
     await once(socket, 'close');
     await turn();

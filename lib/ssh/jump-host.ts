@@ -1,0 +1,48 @@
+import type { TunnelSocket } from '../dialer.js';
+import { DialTimeoutError, TransportError, isLasting, type TunnelError } from '../errors.js';
+import { asTunnelError, describeNode } from './failures.js';
+
+/** A node that carries the connections to others. */
+export interface JumpHost {
+  /** Name of the node. */
+  readonly name: string;
+  /** How many jump hosts it is behind itself. */
+  readonly hops: number;
+  /** Opens a stream to another node's sshd, whose address is resolved on the jump host. */
+  dial(host: string, port: number, timeoutMs: number, signal: AbortSignal): Promise<TunnelSocket>;
+}
+
+/** A node that is behind a jump host. */
+interface Destination {
+  readonly node: string;
+  readonly address: string;
+  readonly port: number;
+}
+
+/**
+ * Opens a stream to a node's sshd through the node's jump host.
+ *
+ * @throws the signal's reason; what only a person can mend, as it is: it is the jump host's; `DialTimeoutError`; `TransportError`
+ */
+export async function jump(
+  via: JumpHost,
+  destination: Destination,
+  timeoutMs: number,
+  signal: AbortSignal,
+): Promise<TunnelSocket> {
+  const { node, address, port } = destination;
+  try {
+    return await via.dial(address, port, timeoutMs, signal);
+  } catch (error) {
+    signal.throwIfAborted();
+    throw unreachable(asTunnelError(error, via.name), via.name, node, describeNode(destination));
+  }
+}
+
+function unreachable(cause: TunnelError, via: string, node: string, where: string): TunnelError {
+  if (isLasting(cause)) return cause;
+  const message = `${where} cannot be reached through ${via}: ${cause.message}`;
+  return cause instanceof DialTimeoutError
+    ? new DialTimeoutError('connect', message, { node, cause })
+    : new TransportError('ERR_TUNNEL_LOST', message, { node, cause });
+}
