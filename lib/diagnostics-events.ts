@@ -40,6 +40,8 @@ export interface ConnectionMessage {
   /** Where its sshd is. */
   readonly address: string;
   readonly port: number;
+  /** Name of the node that carries the connection, if one does. */
+  readonly via?: string;
 }
 
 /** A connection that has become ready. */

@@ -18,9 +18,9 @@ export class KnownNodes {
     this.#reading = reading;
   }
 
-  /** Those that can be used, as a list of their own. */
+  /** Those that can be used, and the bastions before them, as a list of their own. */
   get specs(): readonly NodeSpec[] {
-    return [...this.#entries.values()].flatMap(({ spec }) => spec ?? []);
+    return [...this.#reading.bastions, ...[...this.#entries.values()].flatMap(({ spec }) => spec ?? [])];
   }
 
   /** Makes these all the Nodes there are. Returns whether the specs have changed. */

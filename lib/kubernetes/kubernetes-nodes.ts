@@ -1,5 +1,6 @@
 import { InvalidOptionError } from '../errors.js';
 import type { NodeSource } from '../fleet/node-source.js';
+import { normalizeNodes, type NodeSpec } from '../fleet/node.js';
 import {
   arrayOf,
   boolean,
@@ -40,6 +41,11 @@ export interface KubernetesNodesOptions {
    */
   annotations?: boolean | undefined;
   /**
+   * The bastions on the way to every Node, that nearest to us first, as in OpenSSH's `ProxyJump`. They are told with the nodes. Default:
+   * none.
+   */
+  bastions?: readonly NodeSpec[] | undefined;
+  /**
    * How long a list may take, from the credentials to the last of its pages, and a watch until it begins, in milliseconds.
    * Default: 60 000.
    */
@@ -61,6 +67,13 @@ const addressTypes: Check<readonly NodeAddressType[]> = (value, path) => {
   throw new InvalidOptionError(path, 'must name at least one type of address');
 };
 
+/** Each behind the one before. */
+const bastions: Check<readonly NodeSpec[]> = (value, path) => {
+  const specs = (value === undefined ? [] : value) as readonly NodeSpec[];
+  normalizeNodes(specs, path);
+  return specs.map((spec, index) => ({ ...spec, bastion: true, via: specs[index - 1]?.name }));
+};
+
 const checkOptions = objectOf({
   kubeconfig: optional(nonEmptyString),
   context: optional(nonEmptyString),
@@ -68,6 +81,7 @@ const checkOptions = objectOf({
   addressTypes: withDefault(addressTypes, ADDRESS_TYPES),
   labelSelector: optional(nonEmptyString),
   annotations: withDefault(boolean, true),
+  bastions,
   listTimeoutMs: withDefault(milliseconds(1), 60_000),
   silenceMs: withDefault(milliseconds(1), 180_000),
   retryMinMs: withDefault(milliseconds(1), 250),

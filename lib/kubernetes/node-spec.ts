@@ -26,6 +26,8 @@ export interface KubernetesNode {
 export interface NodeReading {
   readonly addressTypes: readonly NodeAddressType[];
   readonly annotations: boolean;
+  /** On the way to every node, the nearest to us first. */
+  readonly bastions: readonly NodeSpec[];
 }
 
 /**
@@ -46,6 +48,8 @@ export function nodeSpecOf(node: KubernetesNode, reading: NodeReading): NodeSpec
     throw new Error(`it has no usable address of type ${reading.addressTypes.join(', ')}`);
   }
   const annotations = reading.annotations ? (metadata.annotations ?? {}) : {};
+  if (reading.bastions.some((bastion) => bastion.name.toLowerCase() === name.toLowerCase()))
+    throw new Error('it has the name of a bastion');
   const result: NodeSpec = {
     name,
     address,
@@ -55,6 +59,7 @@ export function nodeSpecOf(node: KubernetesNode, reading: NodeReading): NodeSpec
     hostKey: annotations['tunnel-dialer/ssh-host-key'],
     kubeletPort: kubeletPortOf(status),
     clusterReady: isReady(status.conditions ?? []),
+    via: reading.bastions.at(-1)?.name,
   };
   normalizeNodes([result]);
   return result;

@@ -64,13 +64,14 @@ export class ConnectionReport {
     more: () => Omit<Message, keyof ConnectionMessage>,
   ): void {
     if (this.#dialer === undefined || !event.hasSubscribers) return;
-    const { node, host } = this.#target;
+    const { node, host, via } = this.#target;
     const about: ConnectionMessage = {
       dialer: this.#dialer,
       id: this.#id,
       node,
       address: host.names[0] ?? '',
       port: host.port,
+      ...(via !== undefined && { via: via.name }),
     };
     const message = { ...about, ...more() } as Message;
     // A subscriber must not run inside the connection that reports.

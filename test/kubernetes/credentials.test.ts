@@ -102,6 +102,7 @@ describe('kubernetesNodes: credentials', () => {
     const options = {
       addressTypes: ADDRESS_TYPES,
       annotations: true,
+      bastions: [],
       labelSelector: undefined,
       listTimeoutMs: 10_000,
       silenceMs: 10_000,

@@ -5,7 +5,7 @@ import { KnownNodes } from '../../lib/kubernetes/known-nodes.js';
 import { ADDRESS_TYPES, nodeSpecOf, type KubernetesNode } from '../../lib/kubernetes/node-spec.js';
 import { nodeOf } from './stage.js';
 
-const reading = { addressTypes: ADDRESS_TYPES, annotations: true };
+const reading = { addressTypes: ADDRESS_TYPES, annotations: true, bastions: [] };
 const pin = `SHA256:${'A'.repeat(43)}`;
 
 const annotated = (annotations: Record<string, string>): KubernetesNode => ({
@@ -24,7 +24,16 @@ describe('nodeSpecOf', () => {
       hostKey: undefined,
       kubeletPort: 10250,
       clusterReady: true,
+      via: undefined,
     });
+  });
+
+  it('is reached through the last of the bastions, whose name it may not have', () => {
+    const bastions = ['outer', 'inner'].map((name) => ({ name, address: `${name}.example` }));
+    expect(nodeSpecOf(nodeOf('a'), { ...reading, bastions }).via).to.equal('inner');
+    expect(() => nodeSpecOf(nodeOf('Outer'), { ...reading, bastions })).to.throw(
+      'it has the name of a bastion',
+    );
   });
 
   it('prefers addresses by their type, and keeps those of all types', () => {
@@ -138,6 +147,17 @@ describe('KnownNodes', () => {
     expect(known.put(nodeOf('a'))).to.equal(true);
     expect(known.put(wrong)).to.equal(true);
     expect(known.specs).to.deep.equal([]);
+  });
+
+  it('tells the bastions with the nodes', () => {
+    const bastion = { name: 'bastion', address: '192.0.2.1', bastion: true };
+    const known = new KnownNodes({ ...reading, bastions: [bastion] });
+    known.put(nodeOf('a'));
+    expect(known.specs.map(({ name, via }) => [name, via])).to.deep.equal([
+      ['bastion', undefined],
+      ['a', 'bastion'],
+    ]);
+    expect(normalizeNodes(known.specs).size).to.equal(2);
   });
 
   it('knows whether something has changed', () => {

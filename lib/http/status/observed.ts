@@ -2,6 +2,8 @@
 export interface ObservedNode {
   readonly name: string;
   readonly state: string;
+  /** Whether it only carries connections to other nodes. */
+  readonly bastion?: boolean;
 }
 
 /** What is read of the source of the nodes. */

@@ -9,7 +9,8 @@ const USABLE: readonly string[] = ['ready', 'degraded', 'idle'];
  * @param staleAfterMs - how long the source of the nodes may have failed; the nodes of its last good list serve meanwhile
  */
 export function reasonsAgainst(status: ObservedStatus, staleAfterMs: number, now = Date.now()): string[] {
-  const { state, source, nodes } = status;
+  const { state, source } = status;
+  const nodes = status.nodes.filter(({ bastion }) => bastion !== true);
   if (state !== 'open') return [`the dialer is ${state}`];
   const reasons = source === undefined ? [] : problemsOf(source, staleAfterMs, now);
   if (nodes.length === 0) {

@@ -39,6 +39,11 @@ describe('statusHandler: readiness', () => {
     expect(await refused()).to.equal('there are no nodes\n');
   });
 
+  it('takes no bastion for a node', async () => {
+    dialer.nodes = [nodeStatus('a', down), nodeStatus('b', { state: 'ready', bastion: true })];
+    expect(await refused()).to.equal('no node is ready: 1 down\n');
+  });
+
   it('does not depend on a source that fails until it has failed for long', async () => {
     const failure = { message: 'ENOENT: no such\u001b[2J file', since: ago(50_000) };
     dialer.source = { name: 'file /etc/nodes', state: 'stale', updatedAt: ago(3_600_000), failure };

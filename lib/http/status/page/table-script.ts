@@ -79,7 +79,8 @@ class Row {
     const state = stateOf(node);
     setText(parts.name, printable(node.name));
     const address = String(node.address ?? '');
-    setText(parts.address, printable((address.includes(':') ? '[' + address + ']' : address) + ':' + node.port));
+    const role = (node.via ? ' via ' + node.via : '') + (node.bastion ? ', bastion' : '');
+    setText(parts.address, printable((address.includes(':') ? '[' + address + ']' : address) + ':' + node.port + role));
     this.element.dataset.state = state;
     parts.state.className = 'state ' + state;
     parts.state.dataset.symbol = SYMBOLS[state] ?? '?';
@@ -147,7 +148,7 @@ const sight = new IntersectionObserver((entries) => {
 
 function matching() {
   const text = view.text.trim().toLowerCase();
-  const hit = (node) => [node.name, node.address, node.cause?.message, node.cause?.code]
+  const hit = (node) => [node.name, node.address, node.via, node.cause?.message, node.cause?.code]
     .some((field) => field !== undefined && String(field).toLowerCase().includes(text));
   const sign = view.descending ? -1 : 1;
   const { compare } = COLUMNS[view.sort];
