@@ -105,6 +105,19 @@ describe('examples: fleet-health', () => {
     });
   }
 
+  it('examines a bastion, and the nodes behind it', async () => {
+    const { code, output, errors } = await examine([
+      spec('a', { via: 'bastion' }),
+      spec('b', { via: 'bastion', port: 1 }),
+      spec('bastion', { bastion: true }),
+    ]);
+    expect(code, errors + output).to.equal(1);
+    expect(output).to.match(/^a +\S+ +ok +ok +ok +\d+ ms +\d+ ms$/m);
+    expect(output).to.match(/^b +\S+ +FAILED +- +- +- +-$/m);
+    expect(output).to.match(/^bastion +\S+ +\d+ ms +ok +ok +\d+ ms +-$/m);
+    expect(output).to.match(/^b: tcp: b \S+ cannot be reached through bastion: .*refused/m);
+  });
+
   it('finds a kubelet that is not well, and one whose certificate is unknown', async () => {
     const [ill] = await findings([spec('a')], '--path=/livez');
     expect(ill).to.include({ failed: 'kubelet', problem: 'the kubelet answered /livez with 500' });

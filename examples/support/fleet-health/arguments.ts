@@ -14,6 +14,10 @@ answer? Prints a table, and a hint for each node with a trouble.
                                  - name: node-1
                                    address: 10.0.0.11
                                    selfAddress: 127.0.0.1   # where its kubelet listens
+                                   via: bastion-1           # if it is behind a jump host
+                                 - name: bastion-1
+                                   address: 192.0.2.10
+                                   bastion: true            # it has no kubelet
   --kubeconfig FILE          ask a cluster's API server in place of NODES
   --context NAME             of the kubeconfig (default: its current one)
 

@@ -8,6 +8,7 @@ import {
   EndpointError,
   HostKeyError,
   NodeUnavailableError,
+  TunnelError,
   type NodeSpec,
   type TunnelDialer,
 } from 'tunnel-dialer';
@@ -24,7 +25,10 @@ export interface Finding {
   readonly address: string;
   readonly port: number;
   readonly isWell: boolean;
-  /** How long it took to connect, to open a stream and to get an answer, in milliseconds, as far as it came. */
+  /**
+   * How long it took to connect, unless there is a jump host before it, to open a stream, and to get an answer, unless it is a bastion; in
+   * milliseconds, as far as it came.
+   */
   readonly tcpMs?: number;
   readonly dialMs?: number;
   readonly kubeletMs?: number;
@@ -57,7 +61,7 @@ class KubeletError extends Error {
 
 /** Examines one node, step by step. */
 export async function examine(node: NodeSpec, options: ExamineOptions): Promise<Finding> {
-  const { name, address, port = 22, selfAddress = address, kubeletPort = 10250 } = node;
+  const { name, address, port = 22, selfAddress = address, kubeletPort = 10250, via, bastion } = node;
   const found = { name, address, port };
   const times: { tcpMs?: number; dialMs?: number; kubeletMs?: number } = {};
   const fails = (failed: Step, error: unknown, hint?: string): Finding => {
@@ -67,19 +71,25 @@ export async function examine(node: NodeSpec, options: ExamineOptions): Promise<
   };
 
   try {
-    times.tcpMs = await timed(() => reach(address, port, options.timeoutMs));
+    // What is behind a jump host is reached when it is dialled.
+    if (via === undefined) times.tcpMs = await timed(() => reach(address, port, options.timeoutMs));
   } catch (error) {
     return fails('tcp', error, 'is the machine up, its address right, and port 22 open to us?');
   }
   try {
     const { dialer, timeoutMs, signal } = options;
     times.dialMs = await timed(async () => {
-      const stream = await dialer.dial(selfAddress, kubeletPort, { node: name, timeoutMs, signal });
+      const stream = await dialer.dial(selfAddress, bastion === true ? port : kubeletPort, {
+        node: name,
+        timeoutMs,
+        signal,
+      });
       stream.destroy();
     });
   } catch (error) {
     return fails(...stepOf(error));
   }
+  if (bastion === true) return { ...found, ...times, isWell: true };
   try {
     times.kubeletMs = await timed(() => askKubelet(name, selfAddress, kubeletPort, options));
   } catch (error) {
@@ -97,6 +107,8 @@ function stepOf(error: unknown): [Step, unknown, string?] {
     cause instanceof EndpointError || (cause instanceof DialTimeoutError && cause.phase === 'open');
   if (isEndpoint) return ['kubelet', cause, 'is the kubelet up? selfAddress says where the node finds it'];
   if (cause instanceof HostKeyError) return ['host key', cause];
+  const isBehindTrouble = cause instanceof TunnelError && cause.cause instanceof TunnelError;
+  if (isBehindTrouble) return ['tcp', cause];
   return ['host key', cause, 'there was no SSH handshake: is it sshd that listens there?'];
 }
 

@@ -32,6 +32,7 @@ function cell({ isWell, failed, ...times }: Finding, step: Step): string {
   const index = STEPS.indexOf(step);
   if (index > reached) return '-';
   if (index === reached) return 'FAILED';
+  if (isWell && step === 'kubelet' && times.kubeletMs === undefined) return '-';
   const ms = { tcp: times.tcpMs, forwarding: times.dialMs, kubelet: times.kubeletMs }[step as string];
   return ms === undefined ? 'ok' : `${ms.toFixed(0)} ms`;
 }
