@@ -297,9 +297,10 @@ export class Connection {
     if (state.name === 'connecting') state.abort.abort(abortReason);
     if (state.name === 'ready' || state.name === 'draining') {
       state.keepalive.stop();
-      this.#gone = new Promise((resolve) => state.link.transport.stream.once('close', resolve));
+      const { stream } = state.link.transport;
+      if (!stream.closed) this.#gone = new Promise((resolve) => stream.once('close', resolve));
       if (error === undefined) this.#disconnect(state.link);
-      else state.link.transport.stream.destroy();
+      else stream.destroy();
     }
     // In this order, so that the places which the channels free are not given to others.
     this.#options.onClosed(error);
