@@ -111,6 +111,19 @@ describe('TunnelDialer: probes', () => {
     expect(statusOf(dialer).cause?.message).to.include('no answer to the http probe within 50 ms');
   });
 
+  it('go on after an endpoint that switches protocols without being asked', async () => {
+    const answers = ['HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: other\r\n\r\n'];
+    const endpoint = await lab.endpoint((socket) => {
+      socket.once('data', () =>
+        socket.end(answers.shift() ?? 'HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n'),
+      );
+    });
+    const dialer = await create({ kind: 'http', port: endpoint.port });
+    await probed(dialer, false);
+    expect(statusOf(dialer).cause?.message).to.equal('/healthz answered 101 instead of 200');
+    await probed(dialer, true);
+  });
+
   it('leave nothing behind: no stream, and close() does not wait for one', async () => {
     const endpoint = await lab.endpoint((socket) => void socket.resume());
     const dialer = await create({ kind: 'http', port: endpoint.port });

@@ -116,6 +116,8 @@ function askHttp(stream: TunnelSocket, probe: CheckedProbe, signal: AbortSignal)
     const headers = { host: formatEndpoint(host, stream.remotePort ?? 0), connection: 'close' };
     httpRequest({ createConnection: () => secured(stream, host, probe), path, headers, signal })
       .on('response', judge)
+      // Without a listener Node ends the request here, and neither `response` nor `error` ever comes.
+      .on('upgrade', judge)
       .on('error', (error) => reject(signal.aborted ? (signal.reason as Error) : error))
       .end();
   });
