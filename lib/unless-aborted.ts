@@ -1,7 +1,7 @@
 import type { AbortableSignal } from './abortable-signal.js';
 
 /**
- * Waits for a promise no longer than the signals allow. The promise goes on by itself.
+ * Waits for a promise no longer than the signals allow. The promise goes on by itself, and how it ends is nobody's concern then.
  *
  * @throws the reason of the signal that fires first
  */
@@ -11,7 +11,10 @@ export function unlessAborted<T>(
 ): Promise<T> {
   return new Promise((resolve, reject) => {
     const listeners = signals.flatMap((signal) => {
-      if (signal?.aborted === true) throw signal.reason;
+      if (signal?.aborted === true) {
+        promise.catch(() => undefined);
+        throw signal.reason;
+      }
       return signal === undefined ? [] : { signal, onAbort: () => settle(() => reject(signal.reason)) };
     });
     const settle = (finish: () => void): void => {

@@ -38,4 +38,11 @@ describe('unlessAborted', () => {
     });
     expect(unhandled).to.deep.equal([]);
   });
+
+  it('leaves none unhandled either when the signal has fired before', async () => {
+    const unhandled = await unhandledDuring(async () => {
+      await rejection(unlessAborted(Promise.reject(new Error('late')), AbortSignal.abort(reason)));
+    });
+    expect(unhandled).to.deep.equal([]);
+  });
 });

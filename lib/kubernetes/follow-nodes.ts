@@ -58,6 +58,7 @@ export async function* followNodes(
         // A server that ends every watch at once must not be asked without a break.
         backoff = backoff.next();
         await pause(backoff, signal);
+        if (isOver()) return;
       }
     } catch (error) {
       if (isOver()) return;
