@@ -4,8 +4,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 
 export interface FollowFilesOptions<Content> {
   readonly paths: readonly string[];
-  /** Reads what is in the files. */
-  readonly read: () => Promise<Content>;
+  /** Reads what is in the files; gives an `Error` when they cannot be used, whose cause is that of the system if it was one. */
+  readonly read: () => Promise<Content | Error>;
   /** How often the files are looked at, in milliseconds. */
   readonly intervalMs: number;
   readonly signal: AbortSignal;
@@ -13,27 +13,47 @@ export interface FollowFilesOptions<Content> {
   readonly known?: string;
 }
 
+/** Looks in a row at which a file was another, after which that is told. */
+const MAX_RESTLESS_LOOKS = 30;
+
 /**
  * Yields what is read whenever one of the files has changed and all have then been still for one look, so that one that is being written is
- * not taken for finished. That a file is missing is a change, too. Throws the signal's `AbortError`.
+ * not taken for finished; an `Error` if that never happens. That a file is missing is a change, too. What the system did not let us read is
+ * tried again at every look. Throws the signal's `AbortError`.
  *
  * Files are not watched with inotify: that misses changes on network file systems and through the links of a mounted ConfigMap.
  */
 export async function* followFiles<Content>(
   options: FollowFilesOptions<Content>,
-): AsyncGenerator<Content, void> {
+): AsyncGenerator<Content | Error, void> {
   const { paths, read, intervalMs, signal, known } = options;
   let told = known;
   let seen: string | undefined;
+  let failed: string | undefined;
+  let restless = 0;
   while (!signal.aborted) {
     const versions = (await Promise.all(paths.map(versionOf))).join('\n');
+    restless = versions === seen ? 0 : restless + 1;
+    if (restless === MAX_RESTLESS_LOOKS) {
+      told = undefined;
+      yield new Error(`${paths.join(' and ')}: written all the time, and never still for ${intervalMs} ms`);
+    }
     if (versions === seen && versions !== told) {
-      told = versions;
-      yield await read();
+      const content = await read();
+      const failure = systemFailureIn(content);
+      // There may be descriptors or memory enough at the next look, and no file changes by that.
+      told = failure === undefined ? versions : undefined;
+      if (failure === undefined || failure !== failed) yield content;
+      failed = failure;
     }
     seen = versions;
     await delay(intervalMs, undefined, { signal });
   }
+}
+
+function systemFailureIn(content: unknown): string | undefined {
+  const { errno, message } = ((content as Error | undefined)?.cause ?? {}) as Partial<NodeJS.ErrnoException>;
+  return content instanceof Error && errno !== undefined ? message : undefined;
 }
 
 /** Changes with the content of one of the files, and with the file that a path leads to. */
