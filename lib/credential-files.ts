@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { InvalidOptionError } from './errors.js';
 import { fileVersions, followFiles } from './follow-files.js';
 import type { CredentialsUpdate, SshOptions } from './options.js';
+import { readRegularFile } from './read-regular-file.js';
 import { knownHosts } from './ssh/host-keys/known-hosts.js';
 import {
   describeValue,
@@ -25,6 +25,9 @@ export interface CredentialFilesOptions extends Pick<SshOptions, 'username' | 'p
 }
 
 const OPTIONS = 'credentialFiles()';
+
+/** More than any private key takes. */
+const MAX_KEY_BYTES = 2 ** 20;
 
 /** Judged with what is read from the files. */
 const unjudged: Check<unknown> = (value) => value;
@@ -65,7 +68,7 @@ export function credentialFiles(options: CredentialFilesOptions): SshOptions {
 
   const read = async (): Promise<CredentialsUpdate | Error> => {
     try {
-      return credentials(keyPath === undefined ? undefined : await readFile(keyPath));
+      return credentials(keyPath === undefined ? undefined : await readRegularFile(keyPath, MAX_KEY_BYTES));
     } catch (error) {
       return error instanceof InvalidOptionError ? error : unreadable(keyPath, error);
     }

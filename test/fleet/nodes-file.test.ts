@@ -1,7 +1,9 @@
 import { expect } from 'chai';
-import { mkdtemp, rename, rm, symlink, unlink, writeFile } from 'node:fs/promises';
+import { execFileSync } from 'node:child_process';
+import { mkdtemp, rename, rm, symlink, truncate, unlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { inspect } from 'node:util';
 import { InvalidOptionError } from '../../lib/errors.js';
 import type { NodeUpdate } from '../../lib/fleet/node-source.js';
 import { nodesFile } from '../../lib/fleet/nodes-file.js';
@@ -117,6 +119,33 @@ describe('nodesFile', () => {
     await writeFile(path, `# a comment\n${yaml('a')}`);
     await writeFile(path, yaml('b'));
     expect(await told).to.equal('b');
+  });
+
+  it('does not wait for a FIFO or a device', async () => {
+    execFileSync('mkfifo', [path]);
+    follow();
+    expect(await next()).to.include('not a regular file');
+    await unlink(path);
+    await writeFile(path, yaml('a'));
+    expect(await next()).to.equal('a');
+    await unlink(path);
+    await symlink('/dev/zero', path);
+    expect(await next()).to.include('not a regular file');
+  });
+
+  it('refuses a file that is too long for a list of nodes', async () => {
+    await writeFile(path, '');
+    await truncate(path, 17 * 2 ** 20);
+    follow();
+    expect(await next()).to.include('longer than 16777216 bytes');
+  });
+
+  it('says where it cannot be parsed, and quotes nothing of it', async () => {
+    await writeFile(path, 'token: hunter2\nuser: [hunter2 \u001b[31m\n');
+    follow();
+    const { value } = (await updates.next()) as { value: Error };
+    expect(value.message).to.match(/is not YAML at line \d+, column \d+ \(\w+\)$/);
+    expect(inspect(value)).to.not.include('hunter2').and.not.include('\u001b');
   });
 
   it('ends with its signal', async () => {
