@@ -1,4 +1,4 @@
-import { spawn, type SpawnOptions } from 'node:child_process';
+import { spawn, type ChildProcess, type SpawnOptions } from 'node:child_process';
 import type { RequestOptions } from 'node:https';
 import { KubeConfig } from '@kubernetes/client-node';
 
@@ -96,8 +96,34 @@ function endPluginWith(signal: AbortSignal, config: KubeConfig): void {
   for (const authenticator of authenticators) {
     if (!('execFn' in authenticator)) continue;
     authenticator.execFn = (command: string, args: readonly string[] | undefined, options: SpawnOptions) =>
-      spawn(command, args ?? [], { ...options, signal });
+      spawnUntil(signal, command, args ?? [], options);
   }
+}
+
+/** Ends the plugin with all that it has started, which would otherwise live on, and hold the pipes open. */
+function spawnUntil(
+  signal: AbortSignal,
+  command: string,
+  args: readonly string[],
+  options: SpawnOptions,
+): ChildProcess {
+  // A group of its own is what can be ended as a whole; Windows has none.
+  const hasGroup = process.platform !== 'win32';
+  const plugin = spawn(command, args, { ...options, detached: hasGroup });
+  const end = (): void => {
+    if (plugin.pid === undefined) return;
+    try {
+      if (hasGroup) process.kill(-plugin.pid, 'SIGKILL');
+      else plugin.kill('SIGKILL');
+    } catch {
+      // It is over already.
+    }
+    for (const pipe of plugin.stdio) pipe?.destroy();
+  };
+  plugin.once('close', () => signal.removeEventListener('abort', end));
+  if (signal.aborted) end();
+  else signal.addEventListener('abort', end, { once: true });
+  return plugin;
 }
 
 /** Files of tokens often end in a line feed, which no header may have. */

@@ -1,5 +1,6 @@
 import { expect } from 'chai';
-import { mkdir, writeFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { inspect } from 'node:util';
 import { createAuthority } from '../../examples/support/certificates.js';
@@ -7,6 +8,8 @@ import { kubernetesNodes } from '../../lib/kubernetes/index.js';
 import { accessTo } from '../../lib/kubernetes/cluster-access.js';
 import { followNodes } from '../../lib/kubernetes/follow-nodes.js';
 import { ADDRESS_TYPES } from '../../lib/kubernetes/node-spec.js';
+import { until } from '../support/dialer.js';
+import { isAlive, processTable } from '../support/processes.js';
 import { nodeOf, Stage } from './stage.js';
 
 const base64 = (text: string): string => Buffer.from(text).toString('base64');
@@ -88,6 +91,22 @@ describe('kubernetesNodes: credentials', () => {
     // That none is left, the hook after the last test sees.
     expect(await followed.next()).to.equal(message);
     expect(await followed.next()).to.equal(message);
+  });
+
+  it('ends an exec plugin that does not want to, and what it has started', async () => {
+    const pids = join(stage.folder, 'pids');
+    const script = `trap '' TERM; sleep 1000 & echo "$$ $!" > '${pids}.new'; mv '${pids}.new' '${pids}'; wait`;
+    await kubeconfig({ exec: { command: 'sh', args: ['-c', script] } });
+    const stop = new AbortController();
+    const source = kubernetesNodes({ kubeconfig: stage.kubeconfig });
+    const following = source.follow(stop.signal)[Symbol.asyncIterator]().next();
+    await until('the plugin', () => existsSync(pids));
+    const started = (await readFile(pids, 'utf8')).split(' ').map(Number);
+    const running = () => processTable().filter(({ pid }) => started.includes(pid));
+    const [plugin, child] = running();
+    stop.abort();
+    await following;
+    for (const each of [plugin, child]) await until('its end', () => !isAlive(processTable(), each!));
   });
 
   it('uses the service account of its pod, and its token when that was rotated', async () => {
