@@ -30,6 +30,8 @@ type Query = Readonly<Record<string, string | undefined>>;
 
 /** More than any API server puts in a page of nodes: a Node takes some 20 KB. */
 const MAX_BODY_LENGTH = 256 * 2 ** 20;
+/** A Status takes some hundred bytes; what a proxy says in its place is not shown. */
+const MAX_REFUSAL_LENGTH = 64 * 2 ** 10;
 const MAX_SHOWN = 300;
 
 /**
@@ -45,7 +47,7 @@ export async function getFromApi(
 ): Promise<IncomingMessage> {
   const response = await send(credentials, query, signal);
   if (response.statusCode === 200) return response;
-  throw refusal(response.statusCode ?? 0, await textOf(response, signal));
+  throw await refusalIn(response, signal);
 }
 
 async function send(
@@ -72,13 +74,17 @@ async function send(
 }
 
 /** The whole body of an answer. */
-export async function textOf(response: IncomingMessage, signal: AbortSignal): Promise<string> {
+export async function textOf(
+  response: IncomingMessage,
+  signal: AbortSignal,
+  maxLength = MAX_BODY_LENGTH,
+): Promise<string> {
   const parts: string[] = [];
   let length = 0;
   try {
     for await (const part of response as AsyncIterable<string>) {
       length += part.length;
-      if (length > MAX_BODY_LENGTH) throw new Error('it is too long');
+      if (length > maxLength) throw new Error('it is too long');
       parts.push(part);
     }
   } catch (error) {
@@ -97,13 +103,17 @@ export function reasonOf(error: unknown, signal: AbortSignal, problem: string): 
 /** The error that a Status stands for. */
 export function errorOfStatus(code: number, { message }: Status): ApiError {
   const said = typeof message === 'string' ? `: ${message.slice(0, MAX_SHOWN)}` : '';
-  return new ApiError(code, `the API answers ${code}${said.replace(/\p{Cc}+/gu, ' ')}`);
+  return new ApiError(code, `the API answers ${code}${said.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu, ' ')}`);
 }
 
-function refusal(code: number, body: string): ApiError {
+/** Whatever its body is, the status is told. */
+async function refusalIn(response: IncomingMessage, signal: AbortSignal): Promise<ApiError> {
+  const code = response.statusCode ?? 0;
   try {
+    const body = await textOf(response, signal, MAX_REFUSAL_LENGTH);
     return errorOfStatus(code, (JSON.parse(body) ?? {}) as Status);
   } catch {
+    signal.throwIfAborted();
     return errorOfStatus(code, {});
   }
 }

@@ -152,5 +152,7 @@ function withoutSecrets(problem: string, error: unknown): Error {
   // Node quotes a value of a wrong type.
   if (error instanceof TypeError)
     return new Error(`${problem}: something in it is missing, or of a wrong type`);
-  return new Error(`${problem}: ${error.message.trim().slice(0, MAX_SHOWN)}`);
+  // A plugin's complaint is made for a terminal.
+  const said = error.message.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu, ' ').trim();
+  return new Error(`${problem}: ${said.slice(0, MAX_SHOWN)}`);
 }

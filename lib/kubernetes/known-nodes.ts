@@ -1,5 +1,6 @@
 import { debug } from '../diagnostics.js';
 import type { NodeSpec } from '../fleet/node.js';
+import { describeValue } from '../validation.js';
 import { nodeSpecOf, type KubernetesNode, type NodeReading } from './node-spec.js';
 
 /** A Node as it was read last: what it is to the fleet, or why it is left out. */
@@ -61,7 +62,7 @@ export class KnownNodes {
       const text = error instanceof Error ? error.message : String(error);
       // Kubelets report every few minutes; once is enough.
       if (this.#entries.get(nameOf(node))?.text !== text) {
-        debug.kubernetes('node %s is left out: %s', nameOf(node), text);
+        debug.kubernetes('node %s is left out: %s', describeValue(nameOf(node)), text);
       }
       return { spec: undefined, text };
     }

@@ -86,7 +86,7 @@ function parseEvent(line: string): NodeEvent {
     case 'BOOKMARK':
       return { type, object };
     case 'ERROR':
-      throw errorOfStatus(object.code ?? 500, object);
+      throw errorOfStatus(Number.isInteger(object.code) ? Number(object.code) : 500, object);
     default:
       throw new Error('the API tells an event of an unknown type');
   }

@@ -156,6 +156,30 @@ describe('kubernetesNodes: faults', () => {
     expect(await followed.next()).to.equal('Error: the API answers 502');
   });
 
+  it('does without a Status that has no end', async () => {
+    const body = 'x'.repeat(2 ** 16);
+    stage.server.fail('list', (response) => {
+      const write = (): void => {
+        while (!response.destroyed && response.write(body));
+      };
+      response.writeHead(503).on('drain', write);
+      write();
+    });
+    const followed = await stage.follow();
+    expect(await followed.next()).to.equal('Error: the API answers 503');
+    expect(await followed.next()).to.equal('a,b');
+  });
+
+  it('tells a Status without what would act on a terminal', async () => {
+    const followed = await stage.follow();
+    await followed.next();
+    const next = followed.next();
+    await stage.server.request('watch');
+    const object = { code: '\u001b[31m', message: 'bad\u001b[2J \u202enews' };
+    stage.server.tell({ type: 'ERROR', object });
+    expect(await next).to.equal('Error: the API answers 500: bad [2J  news');
+  });
+
   it('sees in a list after a failure who has gone meanwhile', async () => {
     const { server } = stage;
     const followed = await stage.follow();
