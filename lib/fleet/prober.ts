@@ -37,6 +37,8 @@ export class Prober {
   #next = 0;
   /** Time between two probes; 0 while there is nothing to probe. */
   #beatMs = 0;
+  /** When the last probe had its turn, or the first node came; of `performance.now()`. */
+  #turnAtMs = 0;
   #timer: NodeJS.Timeout | undefined;
 
   constructor(probe: CheckedProbe) {
@@ -55,12 +57,22 @@ export class Prober {
     this.update([]);
   }
 
-  /** As many nodes as before keep their turns: a source may tell the nodes anew more often than one of them has its turn. */
+  /** The beat goes on from the last turn: a source may tell more or fewer nodes more often than one of them has its turn. */
   #setBeat(beatMs: number): void {
-    if (beatMs === this.#beatMs) return;
+    if (this.#beatMs === 0) this.#turnAtMs = performance.now();
     this.#beatMs = beatMs;
-    clearInterval(this.#timer);
-    if (beatMs > 0) this.#timer = setInterval(() => this.#turn(), beatMs).unref();
+    this.#awaitTurn();
+  }
+
+  #awaitTurn(): void {
+    clearTimeout(this.#timer);
+    if (this.#beatMs === 0) return;
+    const leftMs = Math.max(0, this.#turnAtMs + this.#beatMs - performance.now());
+    this.#timer = setTimeout(() => {
+      this.#turnAtMs = performance.now();
+      this.#turn();
+      this.#awaitTurn();
+    }, leftMs).unref();
   }
 
   #turn(): void {

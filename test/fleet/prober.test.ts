@@ -43,7 +43,7 @@ describe('Prober', () => {
   let prober: Prober;
 
   beforeEach(() => {
-    clock = sinon.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval'] });
+    clock = sinon.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
   });
 
   afterEach(async () => {
@@ -136,6 +136,15 @@ describe('Prober', () => {
       prober.update(nodes);
     }
     expect(counts(nodes)).to.deep.equal([1, 1, 1]);
+  });
+
+  it('has its turns when nodes come and go more often than one has its turn', () => {
+    const [a, b] = start(['a', 'b'], { intervalMs: 4000 });
+    for (let times = 0; times < 8; times += 1) {
+      prober.update(times % 2 === 0 ? [a!] : [a!, b!]);
+      clock.tick(1000);
+    }
+    expect(counts([a!, b!])).to.deep.equal([1, 1]);
   });
 
   it('gives up the probe of a node that goes, and says nothing of it any more', async () => {
