@@ -52,6 +52,15 @@ async function read(path: string): Promise<NodeUpdate> {
   }
 }
 
+function comparable(nodes: readonly NodeSpec[]): readonly NodeSpec[] {
+  try {
+    contentOf(nodes);
+    return nodes;
+  } catch {
+    throw new Error('something in it contains itself, by an alias');
+  }
+}
+
 /** JSON is YAML, too, but read as JSON in a fraction of the time. */
 function contentIn(text: string): unknown {
   try {
@@ -71,7 +80,7 @@ function placeOf({ code, linePos }: YAMLParseError): string {
 function nodesIn(content: unknown): readonly NodeSpec[] {
   const nodes =
     typeof content === 'object' && content !== null && 'nodes' in content ? content.nodes : content;
-  if (Array.isArray(nodes)) return nodes as NodeSpec[];
+  if (Array.isArray(nodes)) return comparable(nodes as NodeSpec[]);
   throw new Error('it holds neither a list of nodes nor an object with such a list as "nodes"');
 }
 

@@ -84,6 +84,7 @@ describe('nodesFile', () => {
     ['half of a list', '[{"name":"a","addr', 'cannot read the nodes'],
     ['nothing', '', 'holds neither a list'],
     ['something else', 'nodes: none', 'holds neither a list'],
+    ['a list within itself', 'nodes: &all\n  - name: a\n    addresses: *all\n', 'contains itself'],
     ['tabs where YAML has none', 'nodes:\n\t- name: a', 'cannot read the nodes'],
   ] as const) {
     it(`says what is wrong with a file that holds ${what}, and goes on when it is mended`, async () => {
