@@ -34,11 +34,12 @@ describe('statusHandler: paths', () => {
     }
   });
 
-  it('are all of them kept by nobody, guessed by nobody and framed by nobody', async () => {
+  it('are all of them kept by nobody, guessed by nobody, and framed or embedded by nobody', async () => {
     for (const path of ['/', '/healthz', '/readyz', '/statusz', '/metrics', '/nothing', '/events']) {
       const { headers } = await site.get(path, 'HEAD');
       expect(headers['cache-control'], path).to.equal('no-store');
       expect(headers['x-content-type-options'], path).to.equal('nosniff');
+      expect(headers['cross-origin-resource-policy'], path).to.equal('same-origin');
       expect(headers['content-security-policy'], path).to.match(
         /^default-src 'none'.*frame-ancestors 'none'/,
       );
