@@ -3,7 +3,7 @@ import { Backoff } from '../backoff.js';
 import { debug } from '../diagnostics.js';
 import type { NodeUpdate } from '../fleet/node-source.js';
 import { ApiError } from './api-request.js';
-import type { ClusterAccess } from './cluster-access.js';
+import type { ClusterAccess, CredentialSource } from './cluster-access.js';
 import { KnownNodes } from './known-nodes.js';
 import { listNodes, type ListOptions } from './list-nodes.js';
 import type { NodeReading } from './node-spec.js';
@@ -43,9 +43,8 @@ export async function* followNodes(
     let isListed = false;
     try {
       const credentials = access();
-      const { nodes, resourceVersion } = await listNodes(credentials, options, signal);
+      const { isChanged, resourceVersion } = await relist(credentials, known, options, signal);
       isListed = true;
-      const isChanged = known.replace(nodes);
       if (isChanged || !isTold) yield known.specs;
       isTold = true;
       let version = resourceVersion;
@@ -73,6 +72,17 @@ export async function* followNodes(
       await pause(backoff, signal);
     }
   }
+}
+
+/** Apart from the generator, which would keep what was listed for as long as it watches: some 20 KB for each Node. */
+async function relist(
+  credentials: CredentialSource,
+  known: KnownNodes,
+  options: FollowOptions,
+  signal: AbortSignal,
+): Promise<{ readonly isChanged: boolean; readonly resourceVersion: string }> {
+  const { nodes, resourceVersion } = await listNodes(credentials, options, signal);
+  return { isChanged: known.replace(nodes), resourceVersion };
 }
 
 /** Returns whether the specs have changed. */
