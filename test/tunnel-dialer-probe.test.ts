@@ -142,6 +142,17 @@ describe('TunnelDialer: probes', () => {
       ['health.probe.intervalMs', { kind: 'tcp', intervalMs: 0 }],
       ['health.probe.timeout', { kind: 'tcp', timeout: 5 }],
       ['health.probe', { kind: 'https', key: 'a secret that must not be shown', cert: 'x' }],
+      ['health.probe.key', { kind: 'https', cert: 'x' }],
+      ['health.probe.cert', { kind: 'https', key: 'a secret that must not be shown' }],
+      ['health.probe.ca', { kind: 'https', ca: 'kubelet-ca.crt' }],
+      ['health.probe.ca', { kind: 'https', ca: Buffer.from('a secret that must not be shown') }],
+      ['health.probe.ca', { kind: 'https', ca: [] }],
+      ['health.probe.ca', { kind: 'https', ca: null }],
+      ['health.probe.ca', { kind: 'http', ca: 'x' }],
+      ['health.probe.rejectUnauthorized', { kind: 'http', rejectUnauthorized: false }],
+      ['health.probe.path', { kind: 'tcp', path: '/healthz' }],
+      ['health.probe.expectedStatus', { kind: 'tcp', expectedStatus: 200 }],
+      ['health.probe.cert', { kind: 'tcp', cert: 'x', key: 'x' }],
     ];
     for (const [option, probe] of wrong) {
       const make = () => lab.dialer([node], { health: { probe: probe as ProbeOptions } });

@@ -73,9 +73,42 @@ const checkShape = objectOf({
   rejectUnauthorized: withDefault(boolean, true),
 } satisfies Record<keyof ProbeOptions, Check<unknown>>);
 
+const TLS_OPTIONS = ['ca', 'cert', 'key', 'rejectUnauthorized'] as const;
+
+/** What a kind of probe has no use for. Passed over in silence it would look as if it were heeded. */
+const MEANINGLESS: Record<ProbeOptions['kind'], readonly (keyof ProbeOptions)[]> = {
+  tcp: ['path', 'expectedStatus', ...TLS_OPTIONS],
+  http: TLS_OPTIONS,
+  https: [],
+};
+
+function refuseContradictions(probe: ProbeOptions, option: string): void {
+  const { kind, ca, cert, key } = probe;
+  const meaningless = MEANINGLESS[kind].find((name) => probe[name] !== undefined);
+  if (meaningless !== undefined) {
+    throw new InvalidOptionError(`${option}.${meaningless}`, `has no meaning for a probe of kind '${kind}'`);
+  }
+  if ((cert === undefined) !== (key === undefined)) {
+    const missing = cert === undefined ? 'cert' : 'key';
+    throw new InvalidOptionError(`${option}.${missing}`, 'is missing: cert and key belong together');
+  }
+  if (ca !== undefined && !isPem(ca)) {
+    throw new InvalidOptionError(`${option}.ca`, 'must be certificates in PEM form; read the file first');
+  }
+}
+
+/** Node passes over what is no certificate, and then knows no authority at all. */
+function isPem(ca: unknown): boolean {
+  const all: unknown[] = Array.isArray(ca) ? ca : [ca];
+  const textOf = (one: unknown): string =>
+    one instanceof Uint8Array ? Buffer.from(one).toString('latin1') : String(one);
+  return all.length > 0 && all.every((one) => /-----BEGIN [A-Z0-9 ]*CERTIFICATE-----/.test(textOf(one)));
+}
+
 /** @throws {@link InvalidOptionError} `ERR_TUNNEL_INVALID_OPTION` */
 export const checkProbe: Check<CheckedProbe> = (value, option) => {
   const { ca, cert, key, ...probe } = checkShape(value, option);
+  refuseContradictions(value as ProbeOptions, option);
   if (probe.kind !== 'https') return { ...probe, secureContext: undefined };
   try {
     const given = Object.entries({ ca, cert, key }).filter(([, one]) => one !== undefined);
