@@ -1,5 +1,5 @@
 import { InvalidOptionError } from '../errors.js';
-import { describeKind } from '../validation.js';
+import { describeKind, nonEmptyString } from '../validation.js';
 import type { NodeSpec } from './node.js';
 
 /** All the nodes there are; or, when that cannot be told, why not. */
@@ -27,7 +27,10 @@ export type Nodes = readonly NodeSpec[] | NodeSource | AsyncIterable<NodeUpdate>
 export function nodeSourceOf(nodes: Nodes, option: string): NodeSource | undefined {
   if (Array.isArray(nodes)) return undefined;
   if (typeof nodes === 'object' && (nodes as unknown) !== null) {
-    if ('follow' in nodes && typeof nodes.follow === 'function') return nodes;
+    if ('follow' in nodes && typeof nodes.follow === 'function') {
+      nonEmptyString(nodes.name, `${option}.name`);
+      return nodes;
+    }
     if (Symbol.asyncIterator in nodes) return { name: 'the lists given', follow: () => nodes };
   }
   throw new InvalidOptionError(

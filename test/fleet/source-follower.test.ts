@@ -152,4 +152,12 @@ describe('nodeSourceOf', () => {
       expect(() => nodeSourceOf(wrong as never, 'nodes')).to.throw(InvalidOptionError, /nodesFile/);
     }
   });
+
+  it('refuses a source without a name, which status and metrics show', () => {
+    const nameless = { follow: () => create().source.follow(new AbortController().signal) };
+    expect(() => nodeSourceOf(nameless as never, 'nodes')).to.throw(
+      InvalidOptionError,
+      /^nodes\.name must be/,
+    );
+  });
 });
