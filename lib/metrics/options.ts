@@ -15,7 +15,7 @@ import type { MonitoredDialer } from './monitored-dialer.js';
 export interface DialerMetricsOptions {
   /** Where to register the metrics. Default: prom-client's own `register`. */
   registry?: Registry<RegistryContentType> | undefined;
-  /** Whether there are series for each node, too. They are 13 per node. Default: false. */
+  /** Whether there are series for each node, too. They are 13 per node, 15 of one that is probed. Default: false. */
   perNode?: boolean | undefined;
   /** What the names begin with. Dialers that share a registry need one each. Default: `tunnel_dialer_`. */
   prefix?: string | undefined;
@@ -50,7 +50,7 @@ const check = objectOf({
 
 /** @throws {@link InvalidOptionError} `ERR_TUNNEL_INVALID_OPTION` */
 export const checkMetricsOptions = (options: DialerMetricsOptions): ReturnType<typeof check> =>
-  check(options, 'options');
+  check(options, '');
 
 /** @throws {@link InvalidOptionError} `ERR_TUNNEL_INVALID_OPTION` */
 export function checkMonitoredDialer(dialer: unknown): asserts dialer is MonitoredDialer {

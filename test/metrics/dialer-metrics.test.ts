@@ -380,13 +380,10 @@ describe('dialerMetrics', () => {
   it('refuses wrong options with their path', () => {
     const dialer = lab.dialer([node]);
     const wrong: [DialerMetricsOptions, RegExp][] = [
-      [{ prefix: 'tunnel-dialer-' }, /options\.prefix must be letters/],
-      [
-        { registry: {} } as unknown as DialerMetricsOptions,
-        /options\.registry must be a Registry of prom-client/,
-      ],
-      [{ perNode: 1 } as unknown as DialerMetricsOptions, /options\.perNode must be true or false/],
-      [{ pernode: true } as DialerMetricsOptions, /did you mean options\.perNode\?/],
+      [{ prefix: 'tunnel-dialer-' }, /^prefix must be letters/],
+      [{ registry: {} } as unknown as DialerMetricsOptions, /^registry must be a Registry of prom-client/],
+      [{ perNode: 1 } as unknown as DialerMetricsOptions, /^perNode must be true or false/],
+      [{ pernode: true } as DialerMetricsOptions, /did you mean perNode\?/],
     ];
     for (const [options, message] of wrong) {
       expect(() => dialerMetrics(dialer, options)).to.throw(InvalidOptionError, message);
