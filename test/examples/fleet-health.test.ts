@@ -80,7 +80,7 @@ describe('examples: fleet-health', () => {
     expect(output).to.match(/^a .* ms$/m);
     expect(output).to.match(/^b +127\.0\.0\.1:1 +FAILED +- +- +- +-$/m);
     expect(output).to.match(/^c +\S+ +\d+ ms +FAILED +- +- +-$/m);
-    expect(output).to.match(/^b: tcp: connect ECONNREFUSED.*\n {2}is the machine up/m);
+    expect(output).to.match(/^b: tcp: connect ECONNREFUSED.*\n {2}is the machine up.* port 1 open/m);
     expect(output).to.match(/^c: host key: .*SHA256:/m);
     expect(output).to.include('1 of 3 nodes are well');
   });
@@ -148,8 +148,9 @@ describe('examples: fleet-health', () => {
       [['--cert=x', 'x'], /belong together/],
       [['--path=healthz', 'x'], /--path must begin/],
       [['--key', rig.path('key'), '/nonexistent'], /ENOENT/],
-      [[await rig.file('n.yaml', '[]')], /nothing to log in with/],
-      [['--key=/nonexistent', await rig.file('n.yaml', '[]')], /--key: cannot read/],
+      [[await rig.file('none.yaml', '[]')], /file .*none\.yaml: there are no nodes in it/],
+      [[await rig.file('n.yaml', '- { name: a, address: b }')], /nothing to log in with/],
+      [['--key=/nonexistent', rig.path('n.yaml')], /--key: cannot read/],
       [
         [
           '--key',

@@ -51,7 +51,10 @@ export async function fleetHealth(argv: readonly string[], surroundings: Surroun
 
 async function examineAll(options: Options, surroundings: Surroundings): Promise<Finding[]> {
   const { errors, width, signal } = surroundings;
-  const nodes = await nodesOf(sourceOf(options.nodes), signal);
+  const source = sourceOf(options.nodes);
+  const nodes = await nodesOf(source, signal);
+  if (nodes.length === 0)
+    throw new UsageError(`${source.name}: there are no nodes in it that could be examined`);
   await using dialer = createDialer(nodes, options, surroundings.environment);
   const tls = {
     ca: read('ca', options.ca),
@@ -73,7 +76,7 @@ async function examineAll(options: Options, surroundings: Surroundings): Promise
     }
   };
   await Promise.all(Array.from({ length: concurrency }, work));
-  if (width !== undefined && nodes.length > 0) errors.write('\n');
+  if (width !== undefined) errors.write('\n');
   dialer.destroy();
   return findings;
 }
