@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { hang, status } from '../support/fake-api-server.js';
+import { hang, status, type FakeApiServer } from '../support/fake-api-server.js';
 import { nodeOf, Stage } from './stage.js';
 
 describe('kubernetesNodes: faults', () => {
@@ -105,6 +105,36 @@ describe('kubernetesNodes: faults', () => {
     expect(await followed.next()).to.equal('Error: the watch of the nodes said nothing within 20 ms');
     expect(await followed.next()).to.equal('a,b');
   });
+
+  for (const [what, kind, befall] of [
+    ['ends every watch at once', 'watch', (server: FakeApiServer) => server.endWatches()],
+    ['refuses every list', 'list', () => undefined],
+  ] as const) {
+    it(`waits before it asks again a server that ${what}`, async () => {
+      const { server } = stage;
+      if (kind === 'list') server.fail('list', ...Array.from({ length: 20 }, () => status(500)));
+      const follow = async (labelSelector: string, waitMs: number): Promise<void> => {
+        const followed = await stage.follow({ labelSelector, retryMinMs: waitMs, retryMaxMs: waitMs });
+        void (async () => {
+          while ((await followed.next()) !== 'end');
+        })();
+        const asks = (): boolean =>
+          server.asked.some((asked) => asked.kind === kind && asked.query.labelSelector === labelSelector);
+        for (let nth = 1; !asks(); nth += 1) await server.request(kind, nth);
+      };
+      await follow('it=waits', 60_000);
+      await follow('it=hurries', 1);
+      // The one that hurries is the measure of time.
+      for (let nth = 3; nth < 12; nth += 1) {
+        befall(server);
+        await server.request(kind, nth);
+      }
+      const waiting = server.asked.filter(
+        (asked) => asked.kind === kind && asked.query.labelSelector === 'it=waits',
+      );
+      expect(waiting).to.have.length(1);
+    });
+  }
 
   it('gives up a list, and a watch, that the API does not answer', async () => {
     const { server } = stage;

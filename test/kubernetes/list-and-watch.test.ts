@@ -90,8 +90,16 @@ describe('kubernetesNodes: list and watch', () => {
     server.bookmark();
     server.endWatches();
     expect((await server.request('watch', 3)).query.resourceVersion).to.equal('104');
-    server.put(nodeOf('d'));
-    expect(await next).to.equal('a,b,c,d');
+    // Both in one piece: the next watch begins after the last of them.
+    const event = (name: string, resourceVersion: string): string => {
+      const object = nodeOf(name, { metadata: { name, resourceVersion } });
+      return `${JSON.stringify({ type: 'ADDED', object })}\n`;
+    };
+    server.tell(event('d', '105') + event('e', '106'));
+    expect(await next).to.equal('a,b,c,d,e');
+    void followed.next();
+    server.endWatches();
+    expect((await server.request('watch', 4)).query.resourceVersion).to.equal('106');
     expect(server.asked.filter(({ kind }) => kind === 'list')).to.have.length(1);
   });
 

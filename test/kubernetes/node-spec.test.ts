@@ -64,6 +64,11 @@ describe('nodeSpecOf', () => {
     expect(spec).to.deep.include({ address: '10.0.0.3', addresses: ['10.0.0.3'] });
   });
 
+  it("takes a kubelet's port of 0 for not known", () => {
+    const status = { ...nodeOf('a').status, daemonEndpoints: { kubeletEndpoint: { Port: 0 } } };
+    expect(nodeSpecOf(nodeOf('a', { status }), reading).kubeletPort).to.equal(undefined);
+  });
+
   it('reads a single pod network, and none', () => {
     expect(nodeSpecOf(nodeOf('a', { spec: { podCIDR: '10.244.2.0/24' } }), reading).podCIDRs).to.deep.equal([
       '10.244.2.0/24',
