@@ -73,6 +73,7 @@ describe('dialerMetrics', () => {
         Object.assign(new Error('2'), { code: 'MADE_UP' }),
         'text',
         { code: 7 },
+        { code: 'constructor' },
       ];
       for (const reason of reasons) {
         await rejection(dialer.dial('127.0.0.1', 1, { signal: AbortSignal.abort(reason) }));
@@ -246,6 +247,33 @@ describe('dialerMetrics', () => {
       for (const name of ['round_trip_seconds', 'received_bytes_total', 'sent_bytes_total']) {
         expect(scraped[`tunnel_dialer_node_${name}{node="node-1"}`], name).to.be.above(0);
       }
+    });
+
+    it('show a degraded node as up, and its round trip in seconds', async () => {
+      const dialer = lab.dialer([node]);
+      const [status] = dialer.status().nodes;
+      const seen = { ...status!, state: 'degraded', roundTripMs: 250 } as const;
+      dialer.status = () => ({ state: 'open', nodes: [seen], bytes: seen.bytes });
+      watch(dialer, { perNode: true });
+      expect(startingWith(await scrape(registry), 'tunnel_dialer_node_')).to.include({
+        'tunnel_dialer_node_up{node="node-1"}': 1,
+        'tunnel_dialer_node_state{node="node-1",state="degraded"}': 1,
+        'tunnel_dialer_node_round_trip_seconds{node="node-1"}': 0.25,
+      });
+    });
+
+    it('begin anew with a node that was gone when somebody looked', async () => {
+      const other = await lab.node({ name: 'other' });
+      const dialer = lab.dialer([node, other]);
+      watch(dialer, { perNode: true });
+      const dials = async () =>
+        (await scrape(registry)).get('tunnel_dialer_node_dials_total{node="node-1",result="ok"}');
+      (await dialer.dial('127.0.0.1', endpoint.port, { node: 'node-1' })).destroy();
+      expect(await dials()).to.equal(1);
+      dialer.update([other.spec]);
+      expect(await dials()).to.equal(undefined);
+      dialer.update([node.spec, other.spec]);
+      expect(await dials()).to.equal(0);
     });
 
     it('show the probes, of each node and of all', async () => {
