@@ -87,7 +87,10 @@ export const fleetSeries: readonly Series[] = [
     name: 'source_failing_seconds',
     help: 'How long the source has been failing; 0 when it is not',
     labels: ['source'],
-    read: ({ source }) => age(source, source?.failure?.since ?? new Date()),
+    read: ({ source }) =>
+      source !== undefined && source.failure === undefined
+        ? [[0, { source: source.name }]]
+        : age(source, source?.failure?.since),
   },
 ];
 

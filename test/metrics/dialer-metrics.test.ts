@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import { hasSubscribers } from 'node:diagnostics_channel';
 import { once } from 'node:events';
+import sinon from 'sinon';
 import { Registry, register, type OpenMetricsContentType } from 'prom-client';
 import { InvalidOptionError } from '../../lib/errors.js';
 import { dialerMetrics, type DialerMetricsOptions, type MonitoredDialer } from '../../lib/metrics/index.js';
@@ -205,6 +206,10 @@ describe('dialerMetrics', () => {
 
     it('that has not told any nodes yet has no age', async () => {
       watch(source({ state: 'waiting' }));
+      // A clock that goes on with every look at it.
+      let now = Date.now();
+      const clock = sinon.stub(Date, 'now').callsFake(() => (now += 1000));
+      lab.onEnd(() => clock.restore());
       const scraped = startingWith(await scrape(registry), 'tunnel_dialer_source');
       expect(scraped).to.not.have.any.keys('tunnel_dialer_source_age_seconds{source="file nodes.yaml"}');
       expect(scraped['tunnel_dialer_source_failing_seconds{source="file nodes.yaml"}']).to.equal(0);
