@@ -74,8 +74,15 @@ const bastions: Check<readonly NodeSpec[]> = (value, path) => {
   return specs.map((spec, index) => ({ ...spec, bastion: true, via: specs[index - 1]?.name }));
 };
 
+/** Its content holds tokens and keys, and the path is shown in messages, status and metrics. */
+const kubeconfigPath: Check<string> = (value, path) => {
+  const text = nonEmptyString(value, path);
+  if (!/^\s*[{[]|[\r\n]/.test(text)) return text;
+  throw new InvalidOptionError(path, 'must be the path of a kubeconfig file, not its content');
+};
+
 const checkOptions = objectOf({
-  kubeconfig: optional(nonEmptyString),
+  kubeconfig: optional(kubeconfigPath),
   context: optional(nonEmptyString),
   inCluster: withDefault(boolean, false),
   addressTypes: withDefault(addressTypes, ADDRESS_TYPES),

@@ -1,4 +1,5 @@
 import { expect } from 'chai';
+import { inspect } from 'node:util';
 import { InvalidOptionError } from '../../lib/errors.js';
 import { nodeSourceOf } from '../../lib/fleet/node-source.js';
 import { kubernetesNodes, type KubernetesNodesOptions } from '../../lib/kubernetes/index.js';
@@ -49,6 +50,14 @@ describe('kubernetesNodes: options', () => {
     expect(refusal({ inCluster: true, kubeconfig: 'x' })).to.include({ option: 'kubeconfig' });
     expect(refusal({ inCluster: true, context: 'x' })).to.include({ option: 'context' });
     expect(refusal({ retryMinMs: 5_000, retryMaxMs: 4_999 })).to.include({ option: 'retryMaxMs' });
+  });
+
+  it('refuses the content of a kubeconfig in place of its path, and does not show it', () => {
+    for (const kubeconfig of ['users:\n- user: { token: hunter2 }\n', '{"users":[{"token":"hunter2"}]}']) {
+      const error = refusal({ kubeconfig });
+      expect(error.message).to.equal('kubeconfig must be the path of a kubeconfig file, not its content');
+      expect(inspect(error, { depth: 9, showHidden: true })).to.not.include('hunter2');
+    }
   });
 
   it('knows what was meant', () => {
