@@ -83,8 +83,14 @@ function requireContext(config: KubeConfig): void {
     const known = config.getContexts().map((each) => each.name);
     throw new Error(`it has no context ${name ?? 'in use'}; it knows ${known.join(', ') || 'none'}`);
   }
-  if (config.getCurrentCluster() === null) throw new Error(`context ${name}: it has no such cluster`);
-  if (config.getCurrentUser() === null) throw new Error(`context ${name}: it has no such user`);
+  const cluster = config.getCurrentCluster();
+  if (cluster === null)
+    throw new Error(`its context ${name} is for a cluster ${context.cluster}, which it does not have`);
+  if (config.getCurrentUser() === null)
+    throw new Error(`its context ${name} is for a user ${context.user}, which it does not have`);
+  const isUrl = URL.canParse(cluster.server) && /^https?:$/.test(new URL(cluster.server).protocol);
+  if (!isUrl)
+    throw new Error(`the server of its cluster ${cluster.name} must be a URL such as https://10.0.0.1:6443`);
 }
 
 /**
@@ -153,6 +159,9 @@ function withoutSecrets(problem: string, error: unknown): Error {
   if (error instanceof TypeError)
     return new Error(`${problem}: something in it is missing, or of a wrong type`);
   // A plugin's complaint is made for a terminal.
-  const said = error.message.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu, ' ').trim();
-  return new Error(`${problem}: ${said.slice(0, MAX_SHOWN)}`);
+  const said = error.message
+    .replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu, ' ')
+    .trim()
+    .slice(0, MAX_SHOWN);
+  return new Error(`${problem}: ${said || 'its plugin failed, and does not say why'}`);
 }

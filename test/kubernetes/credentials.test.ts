@@ -170,6 +170,27 @@ describe('kubernetesNodes: credentials', () => {
     expect(await stage.followAsIs({ context: 'there' }).next()).to.include('no context there; it knows here');
   });
 
+  it('says what a context is for that the kubeconfig does not have', async () => {
+    const content = stage.server.kubeconfig();
+    await stage.write('kubeconfig', content.replace('"cluster":"c"', '"cluster":"other"'));
+    expect(await stage.followAsIs().next()).to.match(
+      /its context here is for a cluster other, which it does not/,
+    );
+    await stage.write('kubeconfig', content.replace('"user":"u"', '"user":"other"'));
+    expect(await stage.followAsIs().next()).to.match(
+      /its context here is for a user other, which it does not/,
+    );
+  });
+
+  for (const server of ['10.0.0.1:6443', 'api.example', 'ftp://api.example']) {
+    it(`says that ${server} is no server to ask`, async () => {
+      await kubeconfig(undefined, { server });
+      expect(await stage.followAsIs().next()).to.match(
+        /^Error: cannot use the cluster of .*: the server of its cluster c must be a URL such as https:/,
+      );
+    });
+  }
+
   it('does not talk to a server whose certificate another authority has issued', async () => {
     const other = createAuthority('somebody else').certificate;
     await kubeconfig(undefined, { 'certificate-authority-data': base64(other) });
@@ -228,6 +249,13 @@ describe('kubernetesNodes: credentials', () => {
         );
       });
     }
+
+    it('of a plugin that fails and says nothing', async () => {
+      await kubeconfig(plugin('exit 1'));
+      expect(await stage.followAsIs().next()).to.match(
+        /^Error: no credentials for .*: its plugin failed, and does not say why$/,
+      );
+    });
 
     it('but what a plugin complains of', async () => {
       await kubeconfig(plugin('echo please log in first >&2; exit 1'));
