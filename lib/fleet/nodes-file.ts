@@ -66,12 +66,13 @@ function contentIn(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {
-    return parse(text);
+    return parse(text, { logLevel: 'error' });
   }
 }
 
 /** What the parser says goes on with the lines in question, which may be those of another file, with secrets, by mistake. */
 function placeOf({ code, linePos }: YAMLParseError): string {
+  if (code === 'MULTIPLE_DOCS') return 'it holds several YAML documents, not one';
   const { line, col } = linePos?.[0] ?? { line: 1, col: 1 };
   return `it is not YAML at line ${line}, column ${col} (${code})`;
 }

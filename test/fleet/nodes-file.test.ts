@@ -7,6 +7,8 @@ import { inspect } from 'node:util';
 import { InvalidOptionError } from '../../lib/errors.js';
 import type { NodeUpdate } from '../../lib/fleet/node-source.js';
 import { nodesFile } from '../../lib/fleet/nodes-file.js';
+import { fileVersions, followFiles } from '../../lib/follow-files.js';
+import { turn } from '../support/dialer.js';
 
 const yaml = (...names: string[]): string =>
   `nodes:\n${names.map((name) => `  - name: ${name}\n    address: 10.0.0.1\n`).join('')}`;
@@ -98,6 +100,32 @@ describe('nodesFile', () => {
     });
   }
 
+  it('says in one line what no YAML is and where, and prints no warnings', async () => {
+    const warnings: Error[] = [];
+    const note = (warning: Error): void => void warnings.push(warning);
+    process.on('warning', note);
+    await writeFile(path, 'nodes:\n\t- name: a\n');
+    follow();
+    expect(await next()).to.equal(
+      `cannot read the nodes in ${path}: it is not YAML at line 2, column 1 (TAB_AS_INDENT)`,
+    );
+    await writeFile(path, `${yaml('a')}---\n${yaml('b')}`);
+    expect(await next()).to.equal(
+      `cannot read the nodes in ${path}: it holds several YAML documents, not one`,
+    );
+    await writeFile(path, '- !tagged { name: a, address: 10.0.0.1 }\n');
+    expect(await next()).to.equal('a');
+    await turn();
+    process.off('warning', note);
+    expect(warnings).to.deep.equal([]);
+  });
+
+  it('reads what an editor on Windows writes', async () => {
+    await writeFile(path, `\ufeff${yaml('a', 'b').replaceAll('\n', '\r\n')}`);
+    follow();
+    expect(await next()).to.equal('a,b');
+  });
+
   it('does not take a file for finished that is being written', async () => {
     await writeFile(path, yaml('a'));
     follow(500);
@@ -117,7 +145,18 @@ describe('nodesFile', () => {
     follow();
     expect(await next()).to.equal('a');
     const told = next();
+    const { signal } = stop;
+    const known = fileVersions([path]);
     await writeFile(path, `# a comment\n${yaml('a')}`);
+    // One that looks ten times less often has seen it by then.
+    const witness = followFiles({
+      paths: [path],
+      read: () => Promise.resolve(),
+      intervalMs: 50,
+      signal,
+      known,
+    });
+    await witness.next();
     await writeFile(path, yaml('b'));
     expect(await told).to.equal('b');
   });
