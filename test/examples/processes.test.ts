@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import { once } from 'node:events';
 import { text } from 'node:stream/consumers';
+import { startBlackHole } from '../support/black-hole.js';
 import { read } from '../support/dialer.js';
 import { HELP } from '../../examples/support/arguments.js';
 import { Rig } from './rig.js';
@@ -60,6 +61,24 @@ describe('examples: as processes', () => {
     const { child, stdout, ended } = rig.spawn('kubelet-logs.ts', rig.argv());
     stdout.resume();
     await rig.ssh.until(({ connections }) => connections === 1);
+    child.kill('SIGINT');
+    expect(await ended).to.deep.equal({ code: 130, errors: '' });
+  });
+
+  it('fleet-health is ended by Ctrl-C also while a machine does not answer', async () => {
+    await using hole = await startBlackHole();
+    rig.ssh.faults.silent();
+    const { address, port } = rig.ssh.spec;
+    const nodes = [
+      { name: 'a', address: hole.host, port: hole.port },
+      { name: 'b', address, port },
+    ];
+    const files = ['--key', rig.path('key'), '--known-hosts', rig.path('known_hosts')];
+    const argv = ['--timeout=600', ...files, await rig.file('nodes.json', JSON.stringify(nodes))];
+    const { child, stdout, ended } = rig.spawn('fleet-health.ts', argv);
+    stdout.resume();
+    // The first is asked before the second.
+    await rig.ssh.until(({ connections }) => connections >= 1);
     child.kill('SIGINT');
     expect(await ended).to.deep.equal({ code: 130, errors: '' });
   });

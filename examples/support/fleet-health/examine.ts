@@ -72,9 +72,9 @@ export async function examine(node: NodeSpec, options: ExamineOptions): Promise<
 
   try {
     // What is behind a jump host is reached when it is dialled.
-    if (via === undefined) times.tcpMs = await timed(() => reach(address, port, options.timeoutMs));
+    if (via === undefined) times.tcpMs = await timed(() => reach(address, port, options));
   } catch (error) {
-    return fails('tcp', error, 'is the machine up, its address right, and port 22 open to us?');
+    return fails('tcp', error, `is the machine up, its address right, and port ${port} open to us?`);
   }
   try {
     const { dialer, timeoutMs, signal } = options;
@@ -118,10 +118,14 @@ async function timed(act: () => Promise<void>): Promise<number> {
   return performance.now() - startedAt;
 }
 
-async function reach(host: string, port: number, timeoutMs: number): Promise<void> {
+async function reach(
+  host: string,
+  port: number,
+  { timeoutMs, signal }: Pick<ExamineOptions, 'timeoutMs' | 'signal'>,
+): Promise<void> {
   const socket = connect({ host, port });
   try {
-    await once(socket, 'connect', { signal: AbortSignal.timeout(timeoutMs) });
+    await once(socket, 'connect', { signal: AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]) });
   } catch (error) {
     if ((error as Error).name !== 'AbortError') throw error;
     throw new Error(`no answer from ${host}:${port} within ${timeoutMs / 1000} s`, { cause: error });
