@@ -73,6 +73,19 @@ describe('TunnelDialer: probes', () => {
     expect(node.totalConnections).to.equal(1);
   });
 
+  it('say nothing of a node whose tunnel is lost', async () => {
+    const port = await kubelet();
+    const dialer = await create({ kind: 'http', port });
+    status = 500;
+    await probed(dialer, false);
+    node.faults.silent();
+    node.cut('rst');
+    await until('the loss', () => statusOf(dialer).connections.ready === 0);
+    expect(statusOf(dialer).state).to.be.oneOf(['connecting', 'down']);
+    expect(statusOf(dialer).cause?.code).to.not.equal('ERR_TUNNEL_PROBE');
+    expect(statusOf(dialer).probe).to.include({ ok: false });
+  });
+
   it('ask over HTTPS, with the certificate verified unless told otherwise', async () => {
     const authority = createAuthority('kubelets');
     const { certificate: cert, privateKey: key } = authority.issue({

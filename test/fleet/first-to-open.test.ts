@@ -3,6 +3,8 @@ import sinon, { type SinonFakeTimers } from 'sinon';
 import type { TunnelSocket } from '../../lib/dialer.js';
 import {
   AllNodesFailedError,
+  ClosedError,
+  DialTimeoutError,
   EndpointError,
   HostKeyError,
   PoolExhaustedError,
@@ -189,6 +191,29 @@ describe('firstToOpen', () => {
       expect(await opened).to.satisfy((outcome: unknown) => (outcome === failure) !== goesOn);
     });
   }
+
+  it('lets go of the dial with each candidate that is over', async () => {
+    const opened = race('any', 'a', 'b', 'c');
+    await fail('a');
+    await fail('b');
+    succeed('c');
+    await opened;
+    await turn();
+    dial.abort(new Error('too late'));
+    expect([...attempts.values()].map(({ signal }) => signal.aborted)).to.deep.equal([false, false, false]);
+  });
+
+  it('tries no other when the dialer is closed, nor when the time of the dial is up', async () => {
+    for (const reason of [new ClosedError('closed'), new DialTimeoutError('open', 'late')]) {
+      dial[Symbol.dispose]();
+      dial = new Dial({ host: '10.244.1.7', port: 80, allowHalfOpen: false, timeoutMs: 30_000 });
+      tried = [];
+      const opened = rejection(race('any', 'a', 'b'));
+      dial.abort(reason);
+      expect(await opened).to.equal(reason);
+      expect(tried).to.deep.equal(['a']);
+    }
+  });
 
   it('ends everything when the dial is aborted', async () => {
     const opened = rejection(race('any', 'a', 'b'));

@@ -10,6 +10,7 @@ import {
 } from '../../lib/errors.js';
 import { Fleet } from '../../lib/fleet/fleet.js';
 import type { Node, NodeSpec } from '../../lib/fleet/node.js';
+import { checkProbe, type CheckedProbe } from '../../lib/fleet/probe.js';
 import type { NodePool } from '../../lib/pool/node-pool.js';
 import type { PoolSnapshot } from '../../lib/pool/pool-snapshot.js';
 import { turns } from '../support/dialer.js';
@@ -79,7 +80,7 @@ class FakePool {
 
 const specs = (...names: string[]): NodeSpec[] => names.map((name) => ({ name, address: `${name}.example` }));
 
-function create(refusing: readonly string[] = []) {
+function create(refusing: readonly string[] = [], probe?: CheckedProbe) {
   const made: FakePool[] = [];
   const states: string[] = [];
   const fleet: Fleet = new Fleet({
@@ -90,6 +91,7 @@ function create(refusing: readonly string[] = []) {
       made.push(pool);
       return pool as unknown as NodePool;
     },
+    probe,
     onState: (name) => void states.push(`${name} ${fleet.status(name)?.state ?? 'gone'}`),
   });
   const poolOf = (name: string): FakePool => made.filter(({ node }) => node.name === name).at(-1)!;
@@ -342,5 +344,24 @@ describe('Fleet', () => {
       void fleet.destroy(new ClosedError('over'));
       expect(poolOf('b').told).to.deep.equal(['start', 'leave']);
     });
+  });
+
+  describe('probes', () => {
+    const probe = checkProbe({ kind: 'tcp', intervalMs: 1000 }, 'probe');
+
+    for (const end of ['close', 'destroy'] as const) {
+      it(`are over at ${end}(), though streams are not`, () => {
+        const clock = sinon.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+        try {
+          const { fleet } = create([], probe);
+          fleet.update(specs('a'));
+          expect(clock.countTimers()).to.equal(1);
+          void fleet[end](new ClosedError('over'));
+          expect(clock.countTimers()).to.equal(0);
+        } finally {
+          clock.restore();
+        }
+      });
+    }
   });
 });

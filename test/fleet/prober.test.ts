@@ -1,8 +1,9 @@
 import { expect } from 'chai';
+import { Duplex } from 'node:stream';
 import sinon, { type SinonFakeTimers } from 'sinon';
 import type { TunnelSocket } from '../../lib/dialer.js';
 import { EndpointError } from '../../lib/errors.js';
-import { normalizeNodes, type Node } from '../../lib/fleet/node.js';
+import { normalizeNodes, type Node, type NodeSpec } from '../../lib/fleet/node.js';
 import { checkProbe, type ProbeOptions } from '../../lib/fleet/probe.js';
 import { Prober, type Probed, type ProbeStatus } from '../../lib/fleet/prober.js';
 import type { DialAttempt } from '../../lib/pool/dial.js';
@@ -11,13 +12,17 @@ import { turn } from '../support/dialer.js';
 /** A node whose probes the test answers. */
 class FakeProbed implements Probed {
   readonly node: Node;
-  readonly dials: { attempt: DialAttempt; open: () => void; fail: (error: Error) => void }[] = [];
+  readonly dials: {
+    attempt: DialAttempt;
+    open: (stream?: TunnelSocket) => void;
+    fail: (error: Error) => void;
+  }[] = [];
   readonly noted: ProbeStatus[] = [];
   up = true;
 
-  constructor(name: string) {
+  constructor(name: string, changes: Partial<NodeSpec> = {}) {
     [this.node] = normalizeNodes([
-      { name, address: `${name}.example`, kubeletPort: 10251 },
+      { name, address: `${name}.example`, kubeletPort: 10251, ...changes },
     ]).values() as Iterable<Node> as [Node];
   }
 
@@ -28,7 +33,7 @@ class FakeProbed implements Probed {
   dial(attempt: DialAttempt): Promise<TunnelSocket> {
     return new Promise((resolve, reject) => {
       const socket = { destroy: () => undefined } as unknown as TunnelSocket;
-      this.dials.push({ attempt, open: () => resolve(socket), fail: reject });
+      this.dials.push({ attempt, open: (stream = socket) => resolve(stream), fail: reject });
       attempt.signal.addEventListener('abort', () => reject(attempt.signal.reason));
     });
   }
@@ -95,6 +100,14 @@ describe('Prober', () => {
     expect(b?.dials[0]?.attempt).to.include({ port: 9100 });
   });
 
+  it('asks where the node knows itself', () => {
+    start([]);
+    const node = new FakeProbed('a', { selfAddress: '127.0.0.1' });
+    prober.update([node]);
+    clock.tick(3000);
+    expect(node.dials[0]?.attempt).to.include({ host: '127.0.0.1' });
+  });
+
   it('notes what came of it', async () => {
     const [a] = start(['a']);
     clock.tick(3000);
@@ -119,6 +132,23 @@ describe('Prober', () => {
     clock.tick(1);
     await turn();
     expect(a?.noted[0]?.cause?.code).to.equal('ETIMEDOUT');
+  });
+
+  it('has one deadline for the stream and the answer together', async () => {
+    const [a] = start(['a'], { kind: 'http' });
+    clock.tick(3900);
+    const silent = new Duplex({ read: () => undefined, write: (_chunk, _encoding, done) => done() });
+    a?.dials[0]?.open(silent as TunnelSocket);
+    await turn();
+    clock.tick(99);
+    await turn();
+    expect(a?.noted).to.deep.equal([]);
+    clock.tick(1);
+    await turn();
+    expect(a?.noted[0]?.cause).to.deep.equal({
+      code: 'ETIMEDOUT',
+      message: 'no answer to the http probe within 1000 ms',
+    });
   });
 
   it('passes over a node whose tunnel is down, and one that is still being probed', async () => {
