@@ -351,7 +351,7 @@ describe('Fleet', () => {
 
     for (const end of ['close', 'destroy'] as const) {
       it(`are over at ${end}(), though streams are not`, () => {
-        const clock = sinon.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+        const clock = sinon.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
         try {
           const { fleet } = create([], probe);
           fleet.update(specs('a'));
