@@ -146,6 +146,12 @@ class Pump {
   }
 }
 
+/** A socket that is just being shut down cannot be reset: libuv refuses to, and Node then waits for its end for ever. */
+function reset(socket: Socket): void {
+  if (socket.writableEnded && !socket.writableFinished) socket.destroy();
+  else socket.resetAndDestroy();
+}
+
 /** One connection through the proxy. */
 interface Link {
   readonly client: Socket;
@@ -202,7 +208,7 @@ export async function startFaultProxy(
       sockets.add(socket);
       socket.once('error', () => {
         // A black hole swallows a reset, too.
-        if (links.has(link) && !direction.paused) other.resetAndDestroy();
+        if (links.has(link) && !direction.paused) reset(other);
       });
       socket.once('close', () => {
         sockets.delete(socket);
@@ -220,7 +226,7 @@ export async function startFaultProxy(
     for (const link of [...links]) {
       unlink(link);
       for (const name of side === 'both' ? (['client', 'server'] as const) : [side]) {
-        if (how === 'rst') link[name].resetAndDestroy();
+        if (how === 'rst') reset(link[name]);
         else link[name].resume().end();
       }
     }
