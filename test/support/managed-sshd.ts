@@ -3,7 +3,7 @@ import { freePort } from './loopback-port.js';
 import { childrenOf, descendantsOf, isAlive, waitUntil, type ProcessInfo } from './processes.js';
 import { onExit } from './reaper.js';
 import { knownHostsText } from './ssh-keys.js';
-import { LOOPBACK, type RestartOptions, type Sshd } from './sshd.js';
+import { LOOPBACK, type EndpointPlace, type RestartOptions, type Sshd } from './sshd.js';
 import type { SshdFiles } from './sshd-files.js';
 
 const MAX_PORT_TRIES = 5;
@@ -12,6 +12,10 @@ const PORT_TAKEN = /Address already in use|Cannot bind any address/;
 /** Where an sshd of ours runs, and how its processes are reached there. */
 export interface SshdMachine {
   readonly address: string;
+  /** Port to listen on, known to be free. Default: one that is free at this machine's address. */
+  readonly port?: number | undefined;
+  /** Where its endpoints are. Default: loopback. */
+  readonly place?: EndpointPlace | undefined;
   readonly username: string;
   readonly files: SshdFiles;
   readonly log: LogLines;
@@ -31,14 +35,15 @@ export interface SshdMachine {
 
 /** An sshd that the test suite starts, watches and ends. */
 export class ManagedSshd implements Sshd {
-  readonly listenHost = LOOPBACK.listenHost;
-  readonly endpointHost = LOOPBACK.endpointHost;
+  readonly listenHost: string;
+  readonly endpointHost: string;
   readonly #machine: SshdMachine;
   readonly #forget: () => void;
   #port = 0;
 
   private constructor(machine: SshdMachine) {
     this.#machine = machine;
+    ({ listenHost: this.listenHost, endpointHost: this.endpointHost } = machine.place ?? LOOPBACK);
     this.#forget = onExit(() => machine.removeNow());
   }
 
@@ -49,7 +54,7 @@ export class ManagedSshd implements Sshd {
     const sshd = new ManagedSshd(machine);
     for (let tries = 1; ; tries++) {
       try {
-        sshd.#port = await freePort(machine.address);
+        sshd.#port = machine.port ?? (await freePort(machine.address));
         await sshd.#run();
         return sshd;
       } catch (error) {

@@ -6,8 +6,11 @@ import { findProgram } from './find-program.js';
 import { LogLines } from './log-lines.js';
 import { ManagedSshd, type SshdMachine } from './managed-sshd.js';
 import { descendantsOf, isAlive, processTable, signal, waitUntil, type ProcessInfo } from './processes.js';
-import type { Sshd, SshdOptions } from './sshd.js';
+import type { EndpointPlace, Sshd, SshdOptions } from './sshd.js';
 import { SshdFiles, temporaryDirectory } from './sshd-files.js';
+
+/** In a namespace of its own nobody else has it. */
+const SSH_PORT = 22;
 
 /** `-V` prints the version; an sshd too old to know it prints the version above its usage. */
 function openSshVersion(program: string): number {
@@ -24,19 +27,34 @@ function needsPam(username: string): boolean {
   }
 }
 
+/** A network namespace of this machine that an sshd is to run in, with nothing else in it. */
+export interface SshdNamespace {
+  readonly name: string;
+  /** Address in it that sshd listens on. */
+  readonly address: string;
+  /** Where endpoints are that the sshd can reach. */
+  readonly place: EndpointPlace;
+}
+
 /** sshd as a child process of ours, run by the current user. */
 class ThisMachine implements SshdMachine {
   readonly address: string;
+  readonly port: number | undefined;
+  readonly place: EndpointPlace | undefined;
   readonly username = userInfo().username;
   readonly files: SshdFiles;
   readonly log = new LogLines();
   readonly #program: string;
   readonly #maxOpenFiles: number | undefined;
+  readonly #namespace: SshdNamespace | undefined;
   #master: ChildProcess | undefined;
   #exited: Promise<unknown> = Promise.resolve();
 
-  constructor(program: string, options: SshdOptions) {
-    this.address = options.listenAddress ?? '127.0.0.1';
+  constructor(program: string, options: SshdOptions, namespace?: SshdNamespace) {
+    this.address = namespace?.address ?? options.listenAddress ?? '127.0.0.1';
+    this.port = namespace && SSH_PORT;
+    this.place = namespace?.place;
+    this.#namespace = namespace;
     this.files = new SshdFiles(temporaryDirectory(), options);
     this.#program = program;
     this.#maxOpenFiles = options.maxOpenFiles;
@@ -46,7 +64,8 @@ class ThisMachine implements SshdMachine {
   async run(port: number): Promise<void> {
     const command = [this.#program, '-D', '-e', '-f', this.files.path('sshd_config'), '-p', `${port}`];
     const limited = ['/bin/sh', '-c', `ulimit -n ${this.#maxOpenFiles ?? 0} && exec "$0" "$@"`, ...command];
-    const [program = '', ...args] = this.#maxOpenFiles === undefined ? command : limited;
+    const there = this.#namespace === undefined ? [] : ['ip', 'netns', 'exec', this.#namespace.name];
+    const [program = '', ...args] = [...there, ...(this.#maxOpenFiles === undefined ? command : limited)];
     const master = spawn(program, args, { stdio: ['ignore', 'ignore', 'pipe'] });
     this.log.read(master.stderr);
     await once(master, 'spawn');
@@ -121,11 +140,11 @@ class ThisMachine implements SshdMachine {
 }
 
 /**
- * Starts OpenSSH's sshd as this user, on a loopback address, with keys and configuration of its own.
+ * Starts OpenSSH's sshd as this user, on a loopback address or in a network namespace, with keys and configuration of its own.
  *
  * @throws Error that says what to install if there is none, or with sshd's log if it does not start
  */
-export async function startSshd(options: SshdOptions = {}): Promise<Sshd> {
+export async function startSshd(options: SshdOptions = {}, namespace?: SshdNamespace): Promise<Sshd> {
   const program = findProgram('sshd');
   if (program === undefined) {
     throw new Error(
@@ -133,5 +152,5 @@ export async function startSshd(options: SshdOptions = {}): Promise<Sshd> {
     );
   }
   if (process.getuid?.() === 0) mkdirSync('/run/sshd', { recursive: true, mode: 0o755 });
-  return ManagedSshd.start(new ThisMachine(program, options));
+  return ManagedSshd.start(new ThisMachine(program, options, namespace));
 }
