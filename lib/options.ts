@@ -84,7 +84,10 @@ export interface ReconnectOptions {
   maxMs?: number | undefined;
   /** Time in milliseconds after which a connection counts as lasting, and earlier failures are forgotten. Default: 10 000. */
   stableMs?: number | undefined;
-  /** Handshakes under way at once, over all nodes that are behind as many jump hosts. Default: 32. */
+  /**
+   * Handshakes under way at once, over all nodes that are behind as many jump hosts. Those that took all their time the last time leave a
+   * quarter of them to the others; one that says nothing for 2 s is given up when others wait. Default: 32.
+   */
   maxHandshakes?: number | undefined;
   /** Handshakes under way at once with one node; keep it below its sshd's MaxStartups (10). Default: 4. */
   maxHandshakesPerNode?: number | undefined;

@@ -17,6 +17,7 @@ import {
 } from './options.js';
 import { Dial, type DialAttempt } from './pool/dial.js';
 import { DialReport } from './pool/dial-report.js';
+import { HandshakePermits } from './pool/handshake-permits.js';
 import { NodePool } from './pool/node-pool.js';
 import { Semaphore } from './pool/semaphore.js';
 import type { ByteCounts } from './ssh/byte-counts.js';
@@ -84,7 +85,7 @@ export class TunnelDialer extends EventEmitter<TunnelDialerEvents> implements Di
   readonly #options: CheckedOptions;
   readonly #logins: Logins;
   /** By the number of jump hosts on the way: handshakes that wait for a jump host must not keep it from its own. */
-  readonly #handshakes: Semaphore[] = [];
+  readonly #handshakes: HandshakePermits[] = [];
   readonly #fleet: Fleet;
   readonly #source: SourceFollower<readonly NodeSpec[]> | undefined;
   readonly #credentials: SourceFollower<CredentialsUpdate> | undefined;
@@ -312,7 +313,7 @@ export class TunnelDialer extends EventEmitter<TunnelDialerEvents> implements Di
   #createPool(node: Node, via: JumpHost | undefined, onChange: () => void): NodePool {
     const { pool, health, reconnect } = this.#options;
     const hops = via === undefined ? 0 : via.hops + 1;
-    const handshakes = (this.#handshakes[hops] ??= new Semaphore(reconnect.maxHandshakes));
+    const handshakes = (this.#handshakes[hops] ??= new HandshakePermits(reconnect.maxHandshakes));
     return new NodePool({
       dialer: this,
       target: this.#logins.targetOf(node, via),

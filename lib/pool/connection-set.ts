@@ -1,13 +1,14 @@
 import { debug } from '../diagnostics.js';
 import type { Dialer } from '../dialer.js';
-import { isLasting, type TunnelError } from '../errors.js';
+import { DialTimeoutError, isLasting, type TunnelError } from '../errors.js';
 import { addBytes, NO_BYTES, type ByteCounts } from '../ssh/byte-counts.js';
 import { Connection } from '../ssh/connection.js';
-import type { SshTarget } from '../ssh/handshake.js';
+import type { Patience, SshTarget } from '../ssh/handshake.js';
 import { ConnectionReport } from './connection-report.js';
+import type { HandshakeBound, Standing } from './handshake-permits.js';
 import { Members, type Member } from './members.js';
 import { Reconnect, type ReconnectOptions } from './reconnect.js';
-import type { Semaphore } from './semaphore.js';
+import type { Permit } from './semaphore.js';
 
 export interface ConnectionSetOptions {
   /** How to reach and log in to the node, until `retarget` says otherwise. */
@@ -26,7 +27,7 @@ export interface ConnectionSetOptions {
   readonly maxConnectionAgeMs?: number | undefined;
   readonly reconnect: ReconnectOptions;
   /** Bounds on handshakes under way, taken in this order: the node's own, then the one of all nodes. */
-  readonly handshakes: readonly Semaphore[];
+  readonly handshakes: readonly HandshakeBound[];
   /** Whether more channels are wanted than there is room for. */
   readonly needsRoom: () => boolean;
   /** Called when there may be room for more channels. */
@@ -43,6 +44,12 @@ const MAX_OPEN_TIMEOUTS = 16;
  * like that.
  */
 const UNUSED_MS = 500;
+
+/**
+ * How long a node may say nothing, in milliseconds, when others wait to be connected. An sshd that is well says who it is at once; one that
+ * was given up like that is tried again with all the time there is.
+ */
+const SILENCE_MS = 2000;
 
 /** How much earlier or later than `maxConnectionAgeMs` a connection is replaced, so that those of a fleet are not all replaced at once. */
 const AGE_JITTER = 0.1;
@@ -204,18 +211,20 @@ export class ConnectionSet {
     const { dialer, keepaliveIntervalMs, keepaliveCountMax, maxChannelsPerConnection } = this.#options;
     let target = this.#target;
     const report = new ConnectionReport(dialer, target);
+    const permits: Permit[] = [];
     const connection = new Connection({
       node: target.node,
       target: () => (target = this.#target),
       keepaliveIntervalMs,
       keepaliveCountMax,
       maxLingering: maxChannelsPerConnection,
-      admit: (attempt, signal) => this.#admit(report, attempt, signal),
+      admit: (attempt, signal) => this.#admit(report, permits, attempt, signal),
       onClosed: (error) => this.#closed(member, error, target !== this.#target),
     });
     const member: Member = {
       connection,
       report,
+      permits,
       ready: connection.connect(),
       lanes: 0,
       readyAtMs: undefined,
@@ -232,22 +241,36 @@ export class ConnectionSet {
     return member;
   }
 
-  async #admit<T>(report: ConnectionReport, attempt: () => Promise<T>, signal: AbortSignal): Promise<T> {
-    const permits: Disposable[] = [];
+  async #admit<T>(
+    report: ConnectionReport,
+    permits: Permit[],
+    attempt: (patience?: Patience) => Promise<T>,
+    signal: AbortSignal,
+  ): Promise<T> {
+    const { handshakes } = this.#options;
+    const standing = this.#standing;
     try {
-      for (const semaphore of this.#options.handshakes) permits.push(await semaphore.acquire(signal));
+      for (const bound of handshakes) permits.push(await bound.acquire(signal, standing));
       signal.throwIfAborted();
-      report.began();
-      return await attempt();
-    } finally {
-      for (const permit of permits) permit[Symbol.dispose]();
+    } catch (error) {
+      release(permits);
+      throw error;
     }
+    report.began();
+    const isOver = (): boolean => handshakes.some(({ isWanted }) => isWanted);
+    return attempt(standing === 'silent' ? undefined : { silenceMs: SILENCE_MS, isOver });
+  }
+
+  get #standing(): Standing {
+    if (this.reconnect.failure instanceof DialTimeoutError) return 'silent';
+    return this.counts.connected > 0 ? 'proven' : 'unknown';
   }
 
   #ready(member: Member): void {
     if (!this.#members.has(member)) return;
     member.readyAtMs = performance.now();
     member.report.ready();
+    release(member.permits);
     this.counts.connected += 1;
     this.reconnect.connected();
     this.#limitAge(member);
@@ -289,6 +312,8 @@ export class ConnectionSet {
     const { bytes, gone } = member.connection;
     this.#bytesOfOver = addBytes(this.#bytesOfOver, bytes);
     member.report.over(error, bytes);
+    // Not sooner: those who count by the reports must never see more handshakes under way than there are permits.
+    release(member.permits);
     this.#closingSockets.add(gone);
     void gone.then(() => this.#closingSockets.delete(gone));
     if (error !== undefined && this.#phase !== 'closed') {
@@ -329,4 +354,8 @@ export class ConnectionSet {
     this.#draining.add(member.connection);
     member.connection.close();
   }
+}
+
+function release(permits: Permit[]): void {
+  for (const permit of permits.splice(0)) permit.release();
 }

@@ -8,7 +8,7 @@ import { ChannelRoster } from './channel-roster.js';
 import { ChannelTable } from './channel-table.js';
 import { Channel, type ChannelOwner, type ChannelPeer } from './channel.js';
 import { asTunnelError, openFailure, printable, withPrintableText, type OpenRefusal } from './failures.js';
-import { handshake, type Link, type SshTarget } from './handshake.js';
+import { handshake, type Link, type Patience, type SshTarget } from './handshake.js';
 import { Keepalive } from './keepalive.js';
 import { isExchangingKeys, takeOverChannels } from './ssh2-internals.js';
 import { ChannelSocket } from './channel-socket.js';
@@ -28,7 +28,7 @@ export interface ConnectionOptions extends Pick<SshTarget, 'node'> {
   /** Channels that may be over for us but not yet for the node, beside those in use. */
   readonly maxLingering: number;
   /** Runs the attempt to connect when it may be made; an abort of the signal ends the wait. Default: at once. */
-  readonly admit?: <T>(attempt: () => Promise<T>, signal: AbortSignal) => Promise<T>;
+  readonly admit?: <T>(attempt: (patience?: Patience) => Promise<T>, signal: AbortSignal) => Promise<T>;
   /** Called once when the connection is over; without an error when it was closed on purpose. */
   readonly onClosed: (error: TunnelError | undefined) => void;
 }
@@ -177,7 +177,8 @@ export class Connection {
 
   #begin(): Promise<void> {
     const abort = new AbortController();
-    const attempt = (): Promise<Link> => handshake(this.#options.target(), abort.signal);
+    const attempt = (patience?: Patience): Promise<Link> =>
+      handshake(this.#options.target(), abort.signal, patience);
     const ready = (this.#options.admit?.(attempt, abort.signal) ?? attempt()).then(
       (link) => this.#ready(link),
       (error: unknown) => {

@@ -1,11 +1,12 @@
 import { Client } from 'ssh2';
+import type { TunnelSocket } from '../dialer.js';
 import { DialTimeoutError } from '../errors.js';
 import { algorithmsFor } from './algorithms.js';
 import type { Credentials } from './login/credentials.js';
 import { connectFailure, describeNode } from './failures.js';
 import { HostKeyCheck } from './host-key-check.js';
 import type { HostIdentity, HostKeyVerifier } from './host-keys/verifier.js';
-import { jump, type JumpHost } from './jump-host.js';
+import { jump, type Destination, type JumpHost } from './jump-host.js';
 import { RequestGuard } from './request-guard.js';
 import { answerRequests, remoteSoftware } from './ssh2-internals.js';
 import { Transport } from './transport.js';
@@ -25,6 +26,13 @@ export interface SshTarget {
   readonly via?: JumpHost | undefined;
 }
 
+/** When to give up, before its time, an attempt to connect that others wait for the end of. */
+export interface Patience {
+  /** How long the node may say nothing, in milliseconds, when `isOver`. */
+  readonly silenceMs: number;
+  readonly isOver: () => boolean;
+}
+
 /** An authenticated SSH transport. */
 export interface Link {
   readonly client: Client;
@@ -41,15 +49,35 @@ const addressOf = (target: SshTarget): string => target.host.names[0] ?? '';
  * @throws the signal's reason, or a {@link TunnelError}: `HostKeyError`, `AuthenticationError`, `DialTimeoutError` or `TransportError`.
  *   Nothing is left open then.
  */
-export async function handshake(target: SshTarget, signal: AbortSignal): Promise<Link> {
+export async function handshake(target: SshTarget, signal: AbortSignal, patience?: Patience): Promise<Link> {
   signal.throwIfAborted();
   const { node, host, connectMs, via } = target;
   const address = addressOf(target);
-  if (via === undefined) return logIn(target, Transport.connect(address, host.port), connectMs, signal);
+  if (via === undefined)
+    return logIn(target, Transport.connect(address, host.port), connectMs, signal, patience);
   const startedAt = performance.now();
-  const stream = await jump(via, { node, address, port: host.port }, connectMs, signal);
+  const stream = await jumpPatiently(via, { node, address, port: host.port }, connectMs, signal, patience);
   const leftMs = Math.max(1, connectMs - (performance.now() - startedAt));
-  return logIn(target, new Transport(stream), leftMs, signal);
+  return logIn(target, new Transport(stream), leftMs, signal, patience);
+}
+
+async function jumpPatiently(
+  via: JumpHost,
+  destination: Destination,
+  timeoutMs: number,
+  signal: AbortSignal,
+  patience: Patience | undefined,
+): Promise<TunnelSocket> {
+  if (patience === undefined) return jump(via, destination, timeoutMs, signal);
+  const giveUp = new AbortController();
+  const impatience = setInterval(() => {
+    if (patience.isOver()) giveUp.abort(silence(describeNode(destination), destination.node, patience));
+  }, patience.silenceMs);
+  try {
+    return await jump(via, destination, timeoutMs, AbortSignal.any([signal, giveUp.signal]));
+  } finally {
+    clearInterval(impatience);
+  }
 }
 
 function logIn(
@@ -57,6 +85,7 @@ function logIn(
   transport: Transport,
   timeoutMs: number,
   signal: AbortSignal,
+  patience: Patience | undefined,
 ): Promise<Link> {
   const { node, host, credentials, username, connectMs } = target;
   const address = addressOf(target);
@@ -70,6 +99,7 @@ function logIn(
     let confirmed: Promise<void> | undefined;
     const settle = (): void => {
       clearTimeout(deadline);
+      clearInterval(impatience);
       signal.removeEventListener('abort', onAbort);
       client.off('close', onClose).off('handshake', onHandshake).off('ready', onReady).off('error', onError);
     };
@@ -115,7 +145,14 @@ function logIn(
       );
     };
 
+    const giveUpIfSilent = (): void => {
+      if (socket.bytesRead > 0) clearInterval(impatience);
+      else if (patience?.isOver() === true) fail(silence(where, node, patience));
+    };
+
     const deadline = setTimeout(onDeadline, timeoutMs);
+    // When our own process has slept, what the node said may still lie unread in the kernel: it is read before the immediate.
+    const impatience = patience && setInterval(() => setImmediate(giveUpIfSilent), patience.silenceMs);
     signal.addEventListener('abort', onAbort, { once: true });
     // ssh2 may emit several errors for one failure, some of them late; without a listener each would end the process.
     client.on('error', ignore);
@@ -137,6 +174,11 @@ function logIn(
       fail(error);
     }
   });
+}
+
+function silence(where: string, node: string, { silenceMs }: Patience): DialTimeoutError {
+  const problem = `${where} said nothing within ${silenceMs} ms, and others wait to be connected`;
+  return new DialTimeoutError('connect', problem, { node });
 }
 
 const ignore = (): void => undefined;

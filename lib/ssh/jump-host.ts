@@ -13,7 +13,7 @@ export interface JumpHost {
 }
 
 /** A node that is behind a jump host. */
-interface Destination {
+export interface Destination {
   readonly node: string;
   readonly address: string;
   readonly port: number;

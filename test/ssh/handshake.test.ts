@@ -331,6 +331,35 @@ describe('handshake', () => {
       expect(await shaken).to.be.an.instanceOf(TransportError);
     });
 
+    it('says nothing while others wait to be connected: is given up before the deadline', async () => {
+      node.faults.silent();
+      const patience = { silenceMs: 20, isOver: () => true };
+      const error = await rejection<DialTimeoutError>(handshake(lab.target(node), never, patience));
+      expect(error).to.be.an.instanceOf(DialTimeoutError).with.property('phase', 'connect');
+      expect(error.message).to.include('said nothing within 20 ms, and others wait to be connected');
+      node.resume();
+      await node.until(({ connections }) => connections === 0);
+    });
+
+    it('says nothing while nobody waits: has all the time there is', async () => {
+      node.faults.silent();
+      let asked = 0;
+      const patience = { silenceMs: 10, isOver: () => (asked += 1) === 4 };
+      await rejection(handshake(lab.target(node), never, patience));
+      expect(asked).to.equal(4);
+      node.resume();
+      await node.until(({ connections }) => connections === 0);
+    });
+
+    it('has said who it is: is not asked to make place for others', async () => {
+      node.faults.stallHandshake();
+      const patience = { silenceMs: 50, isOver: () => true };
+      const error = await rejection(handshake(lab.target(node, { connectMs: 400 }), never, patience));
+      expect(error.message).to.include('within 400 ms');
+      node.resume();
+      await node.until(({ connections }) => connections === 0);
+    });
+
     const silences = {
       'never says a word': () => node.faults.silent(),
       'stops after its identification': () => node.faults.stallHandshake(),
