@@ -44,7 +44,8 @@ export async function expectCut(fates: readonly Promise<Fate>[], why: RegExp): P
   for (const { events, error } of await Promise.all(fates)) {
     expect(events).to.deep.equal(['error', 'close']);
     expect(error).to.be.an.instanceOf(TransportError).with.property('code', 'ECONNRESET');
-    expect((error as Error).message).to.match(why);
+    const { message } = error as Error;
+    expect(message, message).to.match(why);
   }
 }
 
