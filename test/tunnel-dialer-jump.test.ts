@@ -172,6 +172,21 @@ describe('TunnelDialer: jump hosts', () => {
     bastion.resume();
   });
 
+  it('gives a jump that hangs no longer than a moment when others wait to be connected', async () => {
+    const hanging = await lab.node({ name: 'hanging' });
+    const other = await lab.node({ name: 'other' });
+    const bastions = [bastionSpec(), { ...hanging.spec, bastion: true }];
+    const dialer = dialerTo(bastions, { reconnect: { maxHandshakes: 1 } });
+    await until('the bastions', () => dialer.status().nodes.every(({ state }) => state === 'ready'));
+    hanging.pause();
+    dialer.update([...bastions, behind('hanging'), behind('bastion', other)]);
+    await until('the other', () => stateOf(dialer, 'other') === 'ready');
+    expect(dialer.status().nodes.find(({ name }) => name === 'node')?.cause?.message).to.include(
+      'others wait',
+    );
+    hanging.resume();
+  });
+
   describe('update', () => {
     it('keeps what is unchanged', async () => {
       const dialer = dialerTo([behind('bastion'), bastionSpec()]);
