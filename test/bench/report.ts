@@ -37,7 +37,7 @@ function verdictOf({ goal, reached, met }: GoalResult): string {
 }
 
 /** Three digits that matter. */
-function figures(value: number): string {
+export function figures(value: number): string {
   if (value >= 100) return value.toFixed(0);
   return value >= 10 ? value.toFixed(1) : value.toFixed(value >= 1 ? 2 : 3);
 }

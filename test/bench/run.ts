@@ -6,9 +6,12 @@ import { startSshd } from '../support/own-sshd.js';
 import { parseArguments, USAGE, type Arguments } from './arguments.js';
 import { ContenderProcess } from './contender-process.js';
 import { Absent, type Course } from './contender.js';
-import { entrants, OURS } from './contenders/index.js';
+import { entrants, HERE, OURS } from './contenders/index.js';
 import { startEndpoints } from './endpoint-process.js';
 import { FIGURES } from './figures/index.js';
+import { FLEET, measureFleet } from './fleet/index.js';
+import { fleetReportOf } from './fleet/report.js';
+import type { Section } from './fleet/section.js';
 import { describeMachine } from './machine.js';
 import { reportOf } from './report.js';
 import { resultsOf, type Result } from './results.js';
@@ -46,9 +49,10 @@ async function* start(
   }
 }
 
-async function measure(args: Arguments): Promise<Result[]> {
+async function compare(args: Arguments, directory: string): Promise<Result[]> {
+  const figures = FIGURES.filter(({ name }) => args.figures.length === 0 || args.figures.includes(name));
+  if (figures.length === 0) return [];
   const names = pick(args);
-  const directory = await mkdtemp(join(tmpdir(), 'tunnel-dialer-bench-'));
   const sshd = await startSshd({ config: ['LogLevel INFO'] });
   const endpoints = await startEndpoints();
   const contenders: ContenderProcess[] = [];
@@ -62,8 +66,7 @@ async function measure(args: Arguments): Promise<Result[]> {
       directory,
     };
     for await (const contender of start(names, course, args.against)) contenders.push(contender);
-    for (const figure of FIGURES) {
-      if (args.figures.length > 0 && !args.figures.includes(figure.name)) continue;
+    for (const figure of figures) {
       const rounds = await measureRounds(figure, contenders, args.rounds, progress);
       results.push(...resultsOf(figure, rounds, OURS));
     }
@@ -72,29 +75,48 @@ async function measure(args: Arguments): Promise<Result[]> {
     await endpoints.close();
     await Promise.all(contenders.map((contender) => contender.close()));
     await sshd.close();
-    await rm(directory, { recursive: true, force: true });
-    progress('');
   }
   return results;
 }
 
+/** Ours alone; with another tree, one after the other. */
+async function measureFleets(args: Arguments, directory: string): Promise<Section[]> {
+  if (args.figures.length > 0 && !args.figures.includes(FLEET)) return [];
+  const endpoints = await startEndpoints();
+  const { host, ports } = endpoints;
+  const { rounds, against } = args;
+  const fleet = { directory, endpoints: { host, ports }, rounds, progress };
+  try {
+    const sections = await measureFleet({ ...fleet, root: HERE });
+    if (against === undefined) return sections;
+    const others = await measureFleet({ ...fleet, root: against });
+    return [...sections, ...others.map((other) => ({ ...other, title: `other tree, ${other.title}` }))];
+  } finally {
+    await endpoints.close();
+  }
+}
+
 async function main(): Promise<void> {
-  const args = parseArguments(
-    process.argv.slice(2),
-    FIGURES.map(({ name }) => name),
-  );
+  const figures = [...FIGURES.map(({ name }) => name), FLEET];
+  const args = parseArguments(process.argv.slice(2), figures);
   if (args.help) {
-    console.log(`${USAGE}\nfigures: ${FIGURES.map(({ name }) => name).join(', ')}`);
+    console.log(`${USAGE}\nfigures: ${figures.join(', ')}`);
     return;
   }
   const machine = describeMachine();
-  const results = await measure(args);
-  console.log(reportOf(machine, args.rounds, results));
-  if (args.json !== undefined)
-    await writeFile(
-      args.json,
-      `${JSON.stringify({ machine, rounds: args.rounds, results }, undefined, 2)}\n`,
-    );
+  const directory = await mkdtemp(join(tmpdir(), 'tunnel-dialer-bench-'));
+  try {
+    const results = await compare(args, directory);
+    const fleet = await measureFleets(args, directory);
+    progress('');
+    console.log(reportOf(machine, args.rounds, results));
+    console.log(fleetReportOf(fleet));
+    const { rounds } = args;
+    const all = { machine, rounds, results, fleet };
+    if (args.json !== undefined) await writeFile(args.json, `${JSON.stringify(all, undefined, 2)}\n`);
+  } finally {
+    await rm(directory, { recursive: true, force: true });
+  }
 }
 
 try {

@@ -8,13 +8,15 @@ import { rawSsh2, rawSsh2NoDelay } from './raw-ssh2.js';
 /** The contender that goals are set for, and that the others are compared with. */
 export const OURS = 'ours';
 
+/** This tree. */
+export const HERE = fileURLToPath(new URL('../../..', import.meta.url));
+
 /**
  * All contenders, in the order in which they take turns.
  *
  * @param rivalTree - another tree of this library to be measured beside this one
  */
 export function entrants(rivalTree: string | undefined): Entrant[] {
-  const here = fileURLToPath(new URL('../../..', import.meta.url));
   const rival = rivalTree === undefined ? [] : [ours(rivalTree, 'ours, other tree')];
-  return [plainTcp, rawSsh2, rawSsh2NoDelay, opensshForward, ours(here, OURS), ...rival];
+  return [plainTcp, rawSsh2, rawSsh2NoDelay, opensshForward, ours(HERE, OURS), ...rival];
 }
