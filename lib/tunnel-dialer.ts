@@ -1,7 +1,7 @@
 import { EventEmitter, setMaxListeners } from 'node:events';
 import { debug } from './diagnostics.js';
 import type { DialOptions, Dialer } from './dialer.js';
-import { AllNodesFailedError, ClosedError, InvalidOptionError, isLasting } from './errors.js';
+import { AllNodesFailedError, ClosedError, InvalidOptionError } from './errors.js';
 import { firstToOpen } from './fleet/first-to-open.js';
 import { Fleet } from './fleet/fleet.js';
 import type { NodeStatus } from './fleet/node-status.js';
@@ -269,16 +269,11 @@ export class TunnelDialer extends EventEmitter<TunnelDialerEvents> implements Di
   }
 
   #isReady(every: boolean): boolean {
-    const states = [...this.#fleet.states()];
-    const isUp = ({ state }: { state: NodeStatus['state'] }): boolean =>
-      state === 'ready' || state === 'degraded';
-    if (states.length > 0 && (every ? states.every(isUp) : states.some(isUp))) return true;
-    const hopeless = states.flatMap(({ state, failure }) =>
-      state === 'down' && failure && isLasting(failure) ? [failure] : [],
-    );
-    const [first] = hopeless;
-    if (first === undefined || (!every && hopeless.length < states.length)) return false;
-    throw hopeless.length === 1 ? first : new AllNodesFailedError(hopeless, 'the nodes refuse us');
+    const { nodes, up, refusals } = this.#fleet.readiness();
+    if (every ? up === nodes && nodes > 0 : up > 0) return true;
+    const [first] = refusals;
+    if (first === undefined || (!every && refusals.length < nodes)) return false;
+    throw refusals.length === 1 ? first : new AllNodesFailedError(refusals, 'the nodes refuse us');
   }
 
   #relogin(update: CredentialsUpdate): void {

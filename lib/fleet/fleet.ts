@@ -1,5 +1,5 @@
 import { debug } from '../diagnostics.js';
-import { ClosedError, type TunnelError } from '../errors.js';
+import { ClosedError, isLasting, type TunnelError } from '../errors.js';
 import { jumpThrough } from '../pool/jump.js';
 import type { NodePool } from '../pool/node-pool.js';
 import type { CheckedProbe } from './probe.js';
@@ -20,6 +20,15 @@ export interface FleetOptions {
   readonly onState: (name: string) => void;
   /** How the nodes are probed, if they are. */
   readonly probe?: CheckedProbe | undefined;
+}
+
+/** How the nodes fare as a whole. */
+export interface Readiness {
+  readonly nodes: number;
+  /** How many are connected. */
+  readonly up: number;
+  /** Failures of those that are down and stay so until a person mends what is wrong. */
+  readonly refusals: readonly TunnelError[];
 }
 
 /** Something that will happen once. */
@@ -123,9 +132,18 @@ export class Fleet {
     for (const { pool } of this.#entries.values()) pool.warm();
   }
 
-  /** How the nodes fare that dials are routed to, with the failure that each is waiting out. */
-  *states(): Iterable<{ readonly state: NodeState; readonly failure: TunnelError | undefined }> {
-    for (const { node, pool } of this.#entries.values()) if (!node.bastion) yield pool.snapshot();
+  /** How those nodes fare that dials are routed to. To be had after every change to any of them, so nothing is made for each. */
+  readiness(): Readiness {
+    let nodes = 0;
+    let up = 0;
+    const refusals: TunnelError[] = [];
+    for (const { node, state, pool } of this.#entries.values()) {
+      if (node.bastion) continue;
+      nodes += 1;
+      if (isUp(state)) up += 1;
+      else if (state === 'down' && pool.failure && isLasting(pool.failure)) refusals.push(pool.failure);
+    }
+    return { nodes, up, refusals };
   }
 
   /** Resolves when something has happened to a node's connections, or the nodes become others. */

@@ -121,6 +121,11 @@ export class NodePool {
     }
   }
 
+  /** The last failure, while it is being waited out. */
+  get failure(): TunnelError | undefined {
+    return this.#connections.reconnect.failure;
+  }
+
   /** What the node's connections have carried. Not in the snapshot, which every dial takes. */
   get bytes(): ByteCounts {
     return this.#connections.bytes;
