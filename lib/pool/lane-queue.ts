@@ -33,7 +33,8 @@ interface Waiter<Lane> {
  */
 export class LaneQueue<Lane extends object> {
   readonly #options: LaneQueueOptions<Lane>;
-  readonly #pool: Pool<Lane>;
+  /** Made with the first dial: a fleet has many nodes that nobody dials. */
+  #pool: Pool<Lane> | undefined;
   readonly #waiters = new Set<Waiter<Lane>>();
   /** Requests made of generic-pool and not granted yet. */
   #requests = 0;
@@ -43,32 +44,11 @@ export class LaneQueue<Lane extends object> {
 
   constructor(options: LaneQueueOptions<Lane>) {
     this.#options = options;
-    const { max, idleTimeoutMs } = options;
-    this.#pool = createPool<Lane>(
-      {
-        create: () => this.#create(),
-        destroy: (lane) => {
-          if (!this.#closed) options.destroy(lane);
-          return Promise.resolve();
-        },
-      },
-      {
-        max,
-        min: 0,
-        // The evictor's timer starts with the first dial, so that a pool that was never used needs no closing.
-        autostart: false,
-        // Last in, first out: the lanes of a connection that is no longer needed fall idle together.
-        fifo: false,
-        idleTimeoutMillis: idleTimeoutMs,
-        evictionRunIntervalMillis: Math.ceil(idleTimeoutMs / 2),
-        numTestsPerEvictionRun: max,
-      },
-    );
   }
 
   /** Lanes in use. */
   get borrowed(): number {
-    return this.#pool.borrowed;
+    return this.#pool?.borrowed ?? 0;
   }
 
   /** Dials that wait for a lane. */
@@ -89,7 +69,7 @@ export class LaneQueue<Lane extends object> {
   acquire(signal: AbortableSignal): Promise<Lane> {
     const { max, maxQueue } = this.#options;
     if (signal.aborted) return Promise.reject(signal.reason);
-    if (this.#pool.borrowed + this.#waiters.size >= max + maxQueue) {
+    if (this.borrowed + this.#waiters.size >= max + maxQueue) {
       return Promise.reject(
         new PoolExhaustedError(`all ${max} channels are in use and ${maxQueue} dials wait for one`),
       );
@@ -124,12 +104,12 @@ export class LaneQueue<Lane extends object> {
 
   /** Gives a lane back for the next to use. */
   release(lane: Lane): void {
-    void this.#pool.release(lane);
+    void this.#pool?.release(lane);
   }
 
   /** Gives a lane back that nobody can use any more. */
   discard(lane: Lane): void {
-    void this.#pool.destroy(lane);
+    void this.#pool?.destroy(lane);
   }
 
   /** Makes the lanes that are waited for, as far as there is room. */
@@ -148,16 +128,40 @@ export class LaneQueue<Lane extends object> {
     this.#closed = true;
     for (const settle of this.#unmade) settle(placeholder() as Lane);
     this.#unmade.clear();
-    await this.#pool.drain();
-    await this.#pool.clear();
+    await this.#pool?.drain();
+    await this.#pool?.clear();
   }
 
   #request(): void {
     this.#requests += 1;
+    this.#pool ??= this.#createPool();
     void this.#pool.acquire().then((lane) => {
       this.#requests -= 1;
       this.#grant(lane);
     });
+  }
+
+  #createPool(): Pool<Lane> {
+    const { max, idleTimeoutMs, destroy } = this.#options;
+    return createPool<Lane>(
+      {
+        create: () => this.#create(),
+        destroy: (lane) => {
+          if (!this.#closed) destroy(lane);
+          return Promise.resolve();
+        },
+      },
+      {
+        max,
+        min: 0,
+        autostart: false,
+        // Last in, first out: the lanes of a connection that is no longer needed fall idle together.
+        fifo: false,
+        idleTimeoutMillis: idleTimeoutMs,
+        evictionRunIntervalMillis: Math.ceil(idleTimeoutMs / 2),
+        numTestsPerEvictionRun: max,
+      },
+    );
   }
 
   #grant(lane: Lane): void {
