@@ -35,16 +35,31 @@ const MACS = [
 /** What host keys sign with; the verifier knows the same. */
 const HOST_KEYS = signatureAlgorithms(SUPPORTED_KEY_TYPES);
 
-/** The offer for one connection; `hostKeyTypes` narrows it to what the verifier knows of the host, in its order. */
+const offers = new Map<string, Algorithms>();
+
+/**
+ * The offer for one connection; `hostKeyTypes` narrows it to what the verifier knows of the host, in its order. Connections for which it
+ * is the same share it.
+ */
 export function algorithmsFor(hostKeyTypes: readonly string[] | undefined): Algorithms {
   const wanted = hostKeyTypes?.flatMap((type) => [...signatureAlgorithms([type]), type]) ?? HOST_KEYS;
   const known = [...new Set(wanted)].filter((type) => HOST_KEYS.includes(type));
-  return {
-    kex: [...KEY_EXCHANGE],
-    cipher: [...CIPHERS],
-    hmac: [...MACS],
-    // A host known by none of these types is offered all of them, so that the verifier can say what is wrong.
-    serverHostKey: (known.length > 0 ? known : HOST_KEYS) as ServerHostKeyAlgorithm[],
-    compress: ['none'],
-  };
+  // A host known by none of these types is offered all of them, so that the verifier can say what is wrong.
+  const serverHostKey = known.length > 0 ? known : HOST_KEYS;
+  const key = serverHostKey.join();
+  const offer = offers.get(key) ?? offerOf(serverHostKey);
+  offers.set(key, offer);
+  return offer;
 }
+
+/** Frozen; ssh2's types know no such lists. */
+const offerOf = (serverHostKey: readonly string[]): Algorithms =>
+  Object.freeze({
+    kex: frozen(KEY_EXCHANGE),
+    cipher: frozen(CIPHERS),
+    hmac: frozen(MACS),
+    serverHostKey: frozen(serverHostKey as readonly ServerHostKeyAlgorithm[]),
+    compress: frozen(['none'] as const),
+  });
+
+const frozen = <T>(list: readonly T[]): T[] => Object.freeze([...list]) as T[];

@@ -8,8 +8,8 @@ import { HostKeyCheck } from './host-key-check.js';
 import type { HostIdentity, HostKeyVerifier } from './host-keys/verifier.js';
 import { jump, type Destination, type JumpHost } from './jump-host.js';
 import { RequestGuard } from './request-guard.js';
-import { answerRequests, remoteSoftware } from './ssh2-internals.js';
-import { Transport } from './transport.js';
+import { answerRequests, identifier, keepLess, remoteSoftware, shareOffer } from './ssh2-internals.js';
+import { Transport, type ByteStream } from './transport.js';
 
 /** How to reach and log in to one node's sshd. */
 export interface SshTarget {
@@ -40,6 +40,8 @@ export interface Link {
   /** The node's software version, such as `OpenSSH_9.2p1`. */
   readonly software: string;
 }
+
+const identify = identifier('tunnel-dialer');
 
 const addressOf = (target: SshTarget): string => target.host.names[0] ?? '';
 
@@ -167,9 +169,11 @@ function logIn(
         algorithms: algorithmsFor(target.hostKeys.keyTypes(host)),
         readyTimeout: 0,
         keepaliveInterval: 0,
-        ident: 'tunnel-dialer',
       });
-      answerRequests(client, new RequestGuard((problem) => socket.destroy(new Error(`the node ${problem}`))));
+      answerRequests(client, guardOf(socket));
+      identify(client);
+      shareOffer(client);
+      keepLess(client);
     } catch (error) {
       fail(error);
     }
@@ -180,5 +184,9 @@ function silence(where: string, node: string, { silenceMs }: Patience): DialTime
   const problem = `${where} said nothing within ${silenceMs} ms, and others wait to be connected`;
   return new DialTimeoutError('connect', problem, { node });
 }
+
+/** Apart, because it lives as long as the connection and would keep all of the handshake. */
+const guardOf = (stream: ByteStream): RequestGuard =>
+  new RequestGuard((problem) => stream.destroy(new Error(`the node ${problem}`)));
 
 const ignore = (): void => undefined;

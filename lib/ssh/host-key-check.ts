@@ -3,6 +3,7 @@ import { HostKeyError, type TunnelError } from '../errors.js';
 import { asTunnelError, describeNode } from './failures.js';
 import { fingerprintOf, keyTypeOf } from './host-keys/public-key.js';
 import type { HostIdentity, HostKeyVerdict, HostKeyVerifier } from './host-keys/verifier.js';
+import { ownCopy } from './own-copy.js';
 
 const DESCRIPTIONS = {
   unknown: 'an unknown host key',
@@ -51,7 +52,7 @@ export class HostKeyCheck {
     }
     debug.hostKeys('%s showed %s %s: accepted', node, keyTypeOf(key), fingerprintOf(key));
     // A copy, because what ssh2 hands out is a view on the packet.
-    this.#accepted = Buffer.from(key);
+    this.#accepted = ownCopy(key);
     return true;
   };
 

@@ -1,4 +1,5 @@
 import type { Client } from 'ssh2';
+import { ownCopy } from './own-copy.js';
 
 /*
  * The parts of ssh2 1.17 below its public API that this library relies on, all of them named here and guarded by
@@ -51,9 +52,23 @@ export interface ChannelHandlers {
 
 interface Protocol extends ChannelMessages {
   readonly _kexinit?: unknown;
-  readonly _handlers: Partial<ChannelHandlers> & {
+  /** The key exchange that is over or under way. */
+  readonly _kex?: { _keys?: unknown };
+  readonly _decipher?: { _tag?: Buffer };
+  /** The identifications of both sides, without the end of the line. */
+  _identRaw: Buffer;
+  _remoteIdentRaw?: Buffer;
+  /** Sends ours. */
+  start?: () => void;
+  _onWrite(data: Buffer): void;
+  /** What is offered in every key exchange; never changed. */
+  _offer: { readonly lists: { readonly all: Buffer } };
+  _handlers: Partial<ChannelHandlers> & {
     CHANNEL_OPEN: (protocol: Protocol, info: unknown) => void;
     GLOBAL_REQUEST: (protocol: Protocol, name: string, wantsReply: boolean, data: unknown) => void;
+    readonly DISCONNECT: unknown;
+    readonly REQUEST_SUCCESS: unknown;
+    readonly REQUEST_FAILURE: unknown;
   };
   /** Sends SSH_MSG_REQUEST_FAILURE. */
   requestFailure(): void;
@@ -79,6 +94,43 @@ export const remoteSoftware = (client: Client): string =>
 /** Whether a key exchange is under way; ssh2 then queues without bound what is written to channels. */
 export const isExchangingKeys = (client: Client): boolean => protocolOf(client)?._kexinit !== undefined;
 
+/** What has been offered, by its text (RFC 4253 §7.1). */
+const offers = new Map<string, Protocol['_offer']>();
+
+/** Has connections that offer the same algorithms share the lists, which ssh2 makes for each. To be called after `connect`. */
+export function shareOffer(client: Client): void {
+  const protocol = connectedProtocolOf(client);
+  const text = protocol._offer.lists.all.toString('latin1');
+  const shared = offers.get(text);
+  if (shared === undefined) offers.set(text, protocol._offer);
+  else protocol._offer = shared;
+}
+
+/** Identifies us with `SSH-2.0-` and a name. To be called right after `connect`. */
+export function identifier(name: string): (client: Client) => void {
+  const ident = Buffer.from(`SSH-2.0-${name}`);
+  const line = Buffer.from(`SSH-2.0-${name}\r\n`);
+  return (client) => {
+    const protocol = connectedProtocolOf(client);
+    protocol._identRaw = ident;
+    protocol.start = () => protocol._onWrite(line);
+  };
+}
+
+/**
+ * Has ssh2 keep less between key exchanges: no key pair that has been used, and no large buffer for the sake of a few bytes. To be called
+ * after `connect`.
+ */
+export function keepLess(client: Client): void {
+  const protocol = connectedProtocolOf(client);
+  client.on('handshake', () => {
+    const { _kex: exchange, _decipher: decipher, _remoteIdentRaw: remoteIdent } = protocol;
+    if (exchange !== undefined) exchange._keys = undefined;
+    if (decipher?._tag !== undefined) decipher._tag = ownCopy(decipher._tag);
+    if (remoteIdent !== undefined) protocol._remoteIdentRaw = ownCopy(remoteIdent);
+  });
+}
+
 /** What the peer asks of us, apart from answers. */
 export interface PeerRequests {
   /** A global request (RFC 4254 §4), such as sshd's keepalive or `hostkeys-00@openssh.com`. */
@@ -100,9 +152,14 @@ export function answerRequests(client: Client, { onGlobalRequest, onChannelOpen 
   handlers.CHANNEL_OPEN = onChannelOpen;
 }
 
-/** Takes the channels of a connection over from ssh2. To be called before it has any. */
+/**
+ * Takes the channels of a connection over from ssh2. To be called after the login, before there are any: messages that belong to a login
+ * are ignored from then on.
+ */
 export function takeOverChannels(client: Client, handlers: ChannelHandlers): ChannelMessages {
   const protocol = connectedProtocolOf(client);
-  Object.assign(protocol._handlers, handlers);
+  const { DISCONNECT, REQUEST_SUCCESS, REQUEST_FAILURE, GLOBAL_REQUEST, CHANNEL_OPEN } = protocol._handlers;
+  const kept = { DISCONNECT, REQUEST_SUCCESS, REQUEST_FAILURE, GLOBAL_REQUEST, CHANNEL_OPEN };
+  protocol._handlers = { ...kept, ...handlers };
   return protocol;
 }

@@ -4,8 +4,11 @@ import { once } from 'node:events';
 import ssh2, { type Client } from 'ssh2';
 import type { SshNode } from '../../lib/testing/index.js';
 import {
+  identifier,
   isExchangingKeys,
+  keepLess,
   remoteSoftware,
+  shareOffer,
   takeOverChannels,
   type ChannelMessages,
   type OpenConfirmation,
@@ -36,6 +39,28 @@ describe('ssh2 below its public API', () => {
   afterEach(async () => {
     await lab.end();
   });
+
+  /** Another client of the node, and what is done to it right after `connect`. */
+  async function connect(afterConnect: (client: Client) => void): Promise<Client> {
+    const other = new ssh2.Client();
+    other.on('error', () => undefined);
+    const { address, port } = node.spec;
+    const { username, privateKey } = node.ssh;
+    other.connect({ host: address, port, username, privateKey, algorithms: { cipher: ['aes128-ctr'] } });
+    afterConnect(other);
+    lab.onEnd(() => other.end());
+    await once(other, 'ready');
+    return other;
+  }
+
+  interface Innards {
+    readonly _offer: unknown;
+    readonly _kex: { readonly _keys: unknown };
+    readonly _remoteIdentRaw: Buffer;
+    readonly _handlers: Record<string, unknown>;
+  }
+
+  const innardsOf = (other: Client): Innards => (other as unknown as { _protocol: Innards })._protocol;
 
   /** Takes the channels over; every message of the peer's is noted, the confirmation resolves. */
   function takeOver() {
@@ -72,6 +97,49 @@ describe('ssh2 below its public API', () => {
   it('says which software the peer runs', () => {
     expect(remoteSoftware(client)).to.equal('OpenSSH_9.2p1');
     expect(remoteSoftware(new ssh2.Client())).to.equal('');
+  });
+
+  it('identifies us by the name we give, which the node signs', async () => {
+    const lines: string[] = [];
+    const listener = await lab.endpoint((socket) => {
+      socket.on('data', (data) => lines.push(data.toString()));
+    });
+    const other = new ssh2.Client();
+    other.on('error', () => undefined);
+    other.connect({ host: '127.0.0.1', port: listener.port, username: 'nobody' });
+    identifier('somebody')(other);
+    await until('a line', () => lines.length > 0);
+    expect(lines).to.deep.equal(['SSH-2.0-somebody\r\n']);
+    other.destroy();
+
+    await connect(identifier('somebody'));
+  });
+
+  it('shares the offer of connections that offer the same, and of no others', async () => {
+    const [one, two] = [await connect(shareOffer), await connect(shareOffer)];
+    expect(innardsOf(one)._offer).to.equal(innardsOf(two)._offer);
+    shareOffer(client);
+    expect(innardsOf(client)._offer).to.not.equal(innardsOf(one)._offer);
+  });
+
+  it('forgets the keys of a key exchange that is over, and exchanges others when asked', async () => {
+    const other = await connect(keepLess);
+    expect(innardsOf(other)._kex).to.have.property('_keys', undefined);
+    expect(innardsOf(other)._remoteIdentRaw.toString()).to.equal('SSH-2.0-OpenSSH_9.2p1');
+    expect(innardsOf(other)._remoteIdentRaw.buffer.byteLength).to.be.lessThan(100);
+    expect(innardsOf(client)._kex._keys, 'what ssh2 keeps').to.be.an('object');
+    const over = once(other, 'handshake');
+    await node.rekey();
+    await over;
+    expect(innardsOf(other)._kex).to.have.property('_keys', undefined);
+  });
+
+  it('leaves ssh2 what a connection needs after the login', () => {
+    takeOver();
+    const { _handlers: handlers } = innardsOf(client);
+    const left = Object.keys(handlers).filter((name) => !name.startsWith('CHANNEL_'));
+    expect(left).to.have.members(['DISCONNECT', 'REQUEST_SUCCESS', 'REQUEST_FAILURE', 'GLOBAL_REQUEST']);
+    for (const name of left) expect(handlers[name], name).to.be.a('function');
   });
 
   it('says whether keys are being exchanged, and emits handshake when that is over', async () => {
