@@ -1,3 +1,4 @@
+import type { AbortableSignal } from '../abortable-signal.js';
 import { debug } from '../diagnostics.js';
 import type { Dialer } from '../dialer.js';
 import { DialTimeoutError, isLasting, type TunnelError } from '../errors.js';
@@ -245,13 +246,13 @@ export class ConnectionSet {
     report: ConnectionReport,
     permits: Permit[],
     attempt: (patience?: Patience) => Promise<T>,
-    signal: AbortSignal,
+    signal: AbortableSignal,
   ): Promise<T> {
     const { handshakes } = this.#options;
     const standing = this.#standing;
     try {
       for (const bound of handshakes) permits.push(await bound.acquire(signal, standing));
-      signal.throwIfAborted();
+      if (signal.aborted) throw signal.reason;
     } catch (error) {
       release(permits);
       throw error;

@@ -1,5 +1,5 @@
 import { setMaxListeners } from 'node:events';
-import { AbortSource } from '../abortable-signal.js';
+import { AbortSource, type AbortableSignal } from '../abortable-signal.js';
 import { DialTimeoutError, formatEndpoint, type DialPhase } from '../errors.js';
 
 export interface DialSpec {
@@ -9,7 +9,7 @@ export interface DialSpec {
   /** Deadline of the whole dial. */
   readonly timeoutMs: number;
   /** The caller's signal. */
-  readonly signal?: AbortSignal | undefined;
+  readonly signal?: AbortableSignal | undefined;
 }
 
 const WAITED_FOR: Readonly<Record<DialPhase, string>> = {
@@ -30,7 +30,7 @@ export class Dial implements Disposable {
   /** Where it was tried last. */
   latest: DialAttempt | undefined;
 
-  readonly #callerSignal: AbortSignal | undefined;
+  readonly #callerSignal: AbortableSignal | undefined;
   readonly #timer: NodeJS.Timeout;
 
   constructor({ host, port, allowHalfOpen, timeoutMs, signal }: DialSpec) {
@@ -53,10 +53,10 @@ export class Dial implements Disposable {
     this.#callerSignal?.removeEventListener('abort', this.#onCallerAbort);
   }
 
-  #listenTo(signal: AbortSignal): void {
+  #listenTo(signal: AbortableSignal): void {
     // One signal for many dials, such as a shutdown's, is no leak for Node to warn of.
     if (signal instanceof EventTarget) setMaxListeners(0, signal);
-    signal.addEventListener('abort', this.#onCallerAbort, { once: true });
+    signal.addEventListener('abort', this.#onCallerAbort);
   }
 
   readonly #onCallerAbort = (): void => this.abort(this.#callerSignal?.reason);

@@ -1,3 +1,4 @@
+import type { AbortableSignal } from '../abortable-signal.js';
 import { integer } from '../validation.js';
 import type { Permit } from './semaphore.js';
 
@@ -13,7 +14,7 @@ export type Standing = 'proven' | 'unknown' | 'silent';
 /** A bound on handshakes under way. */
 export interface HandshakeBound {
   /** @throws the signal's reason, if it fires before there is a permit */
-  acquire(signal: AbortSignal, standing: Standing): Promise<Permit>;
+  acquire(signal: AbortableSignal, standing: Standing): Promise<Permit>;
   /** Whether a node that is likely to answer waits for a permit. */
   readonly isWanted?: boolean;
 }
@@ -58,13 +59,14 @@ export class HandshakePermits implements HandshakeBound {
     return this.#waiting.proven.size > 0 || this.#waiting.unknown.size > 0;
   }
 
-  acquire(signal: AbortSignal, standing: Standing): Promise<Permit> {
+  acquire(signal: AbortableSignal, standing: Standing): Promise<Permit> {
     return new Promise((resolve, reject) => {
-      signal.throwIfAborted();
+      if (signal.aborted) throw signal.reason;
       const waiting = this.#waiting[standing];
       const onAbort = (): void => {
+        signal.removeEventListener('abort', onAbort);
         waiting.delete(waiter);
-        reject(signal.reason as Error);
+        reject(signal.reason);
       };
       const waiter: Waiter = {
         grant: (permit) => {
@@ -72,7 +74,7 @@ export class HandshakePermits implements HandshakeBound {
           resolve(permit);
         },
       };
-      signal.addEventListener('abort', onAbort, { once: true });
+      signal.addEventListener('abort', onAbort);
       waiting.add(waiter);
       this.#handOut();
     });

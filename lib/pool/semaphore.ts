@@ -1,3 +1,4 @@
+import type { AbortableSignal } from '../abortable-signal.js';
 import { integer } from '../validation.js';
 
 /** One place taken in a {@link Semaphore}. */
@@ -38,9 +39,9 @@ export class Semaphore {
    *
    * @throws the signal's reason, if it fires first
    */
-  acquire(signal?: AbortSignal): Promise<Permit> {
+  acquire(signal?: AbortableSignal): Promise<Permit> {
     return new Promise((resolve, reject) => {
-      signal?.throwIfAborted();
+      if (signal?.aborted === true) throw signal.reason;
       if (this.#available > 0) {
         this.#available -= 1;
         resolve(this.#permit());
@@ -51,10 +52,11 @@ export class Semaphore {
         resolve(permit);
       };
       const onAbort = (): void => {
+        signal?.removeEventListener('abort', onAbort);
         this.#waiters.delete(grant);
-        reject(signal?.reason as Error);
+        reject(signal?.reason);
       };
-      signal?.addEventListener('abort', onAbort, { once: true });
+      signal?.addEventListener('abort', onAbort);
       this.#waiters.add(grant);
     });
   }

@@ -1,4 +1,4 @@
-import type { AbortableSignal } from '../abortable-signal.js';
+import { AbortSource, type AbortableSignal } from '../abortable-signal.js';
 import { debug } from '../diagnostics.js';
 import { ClosedError, TransportError, formatEndpoint, type TunnelError } from '../errors.js';
 import { AckNudge, delaysSmallAnswers } from './ack-nudge.js';
@@ -28,7 +28,7 @@ export interface ConnectionOptions extends Pick<SshTarget, 'node'> {
   /** Channels that may be over for us but not yet for the node, beside those in use. */
   readonly maxLingering: number;
   /** Runs the attempt to connect when it may be made; an abort of the signal ends the wait. Default: at once. */
-  readonly admit?: <T>(attempt: (patience?: Patience) => Promise<T>, signal: AbortSignal) => Promise<T>;
+  readonly admit?: <T>(attempt: (patience?: Patience) => Promise<T>, signal: AbortableSignal) => Promise<T>;
   /** Called once when the connection is over; without an error when it was closed on purpose. */
   readonly onClosed: (error: TunnelError | undefined) => void;
 }
@@ -40,7 +40,7 @@ export interface ConnectionOptions extends Pick<SshTarget, 'node'> {
  */
 type State =
   | { readonly name: 'idle' }
-  | { readonly name: 'connecting'; readonly ready: Promise<void>; readonly abort: AbortController }
+  | { readonly name: 'connecting'; readonly ready: Promise<void>; readonly abort: AbortSource }
   | {
       readonly name: 'ready' | 'draining';
       readonly link: Link;
@@ -176,10 +176,10 @@ export class Connection {
   }
 
   #begin(): Promise<void> {
-    const abort = new AbortController();
+    const abort = new AbortSource();
     const attempt = (patience?: Patience): Promise<Link> =>
-      handshake(this.#options.target(), abort.signal, patience);
-    const ready = (this.#options.admit?.(attempt, abort.signal) ?? attempt()).then(
+      handshake(this.#options.target(), abort, patience);
+    const ready = (this.#options.admit?.(attempt, abort) ?? attempt()).then(
       (link) => this.#ready(link),
       (error: unknown) => {
         const failure = asTunnelError(error, this.#options.node);
@@ -217,16 +217,18 @@ export class Connection {
           new Error(`nothing was heard from it for ${keepaliveIntervalMs * (keepaliveCountMax + 1)} ms`),
         ),
     });
-    stream.on('data', () => keepalive.heard());
-    if (delaysSmallAnswers(software)) {
-      const send = (): void => {
-        // While keys are exchanged, ssh2 would queue it.
-        if (!isExchangingKeys(client)) this.#ask(client);
-      };
-      const nudge = new AckNudge({ bytesWritten: () => transport.accepted, send });
-      // Before ssh2 hands the chunk to users, whose own answer in the same turn makes the nudge needless.
-      stream.prependListener('data', (chunk: Buffer) => nudge.received(chunk.length));
-    }
+    const send = (): void => {
+      // While keys are exchanged, ssh2 would queue it.
+      if (!isExchangingKeys(client)) this.#ask(client);
+    };
+    const nudge = delaysSmallAnswers(software)
+      ? new AckNudge({ bytesWritten: () => transport.accepted, send })
+      : undefined;
+    // Before ssh2 hands the chunk to users, whose own answer in the same turn makes the nudge needless.
+    stream.prependListener('data', (chunk: Buffer) => {
+      keepalive.heard();
+      nudge?.received(chunk.length);
+    });
     stream.on('drain', () => gate.open());
     client.on('handshake', () => gate.open());
     client.on('error', (error) => this.#lose(error));

@@ -1,4 +1,5 @@
 import { Client } from 'ssh2';
+import { AbortSource, type AbortableSignal } from '../abortable-signal.js';
 import type { TunnelSocket } from '../dialer.js';
 import { DialTimeoutError } from '../errors.js';
 import { algorithmsFor } from './algorithms.js';
@@ -51,8 +52,12 @@ const addressOf = (target: SshTarget): string => target.host.names[0] ?? '';
  * @throws the signal's reason, or a {@link TunnelError}: `HostKeyError`, `AuthenticationError`, `DialTimeoutError` or `TransportError`.
  *   Nothing is left open then.
  */
-export async function handshake(target: SshTarget, signal: AbortSignal, patience?: Patience): Promise<Link> {
-  signal.throwIfAborted();
+export async function handshake(
+  target: SshTarget,
+  signal: AbortableSignal,
+  patience?: Patience,
+): Promise<Link> {
+  if (signal.aborted) throw signal.reason;
   const { node, host, connectMs, via } = target;
   const address = addressOf(target);
   if (via === undefined)
@@ -67,18 +72,21 @@ async function jumpPatiently(
   via: JumpHost,
   destination: Destination,
   timeoutMs: number,
-  signal: AbortSignal,
+  signal: AbortableSignal,
   patience: Patience | undefined,
 ): Promise<TunnelSocket> {
   if (patience === undefined) return jump(via, destination, timeoutMs, signal);
-  const giveUp = new AbortController();
+  const giveUp = new AbortSource();
+  const onAbort = (): void => giveUp.abort(signal.reason);
+  signal.addEventListener('abort', onAbort);
   const impatience = setInterval(() => {
     if (patience.isOver()) giveUp.abort(silence(describeNode(destination), destination.node, patience));
   }, patience.silenceMs);
   try {
-    return await jump(via, destination, timeoutMs, AbortSignal.any([signal, giveUp.signal]));
+    return await jump(via, destination, timeoutMs, giveUp);
   } finally {
     clearInterval(impatience);
+    signal.removeEventListener('abort', onAbort);
   }
 }
 
@@ -86,7 +94,7 @@ function logIn(
   target: SshTarget,
   transport: Transport,
   timeoutMs: number,
-  signal: AbortSignal,
+  signal: AbortableSignal,
   patience: Patience | undefined,
 ): Promise<Link> {
   const { node, host, credentials, username, connectMs } = target;
@@ -155,12 +163,12 @@ function logIn(
     const deadline = setTimeout(onDeadline, timeoutMs);
     // When our own process has slept, what the node said may still lie unread in the kernel: it is read before the immediate.
     const impatience = patience && setInterval(() => setImmediate(giveUpIfSilent), patience.silenceMs);
-    signal.addEventListener('abort', onAbort, { once: true });
+    signal.addEventListener('abort', onAbort);
     // ssh2 may emit several errors for one failure, some of them late; without a listener each would end the process.
     client.on('error', ignore);
     client.on('error', onError).on('close', onClose).on('handshake', onHandshake).on('ready', onReady);
     try {
-      signal.throwIfAborted();
+      if (signal.aborted) throw signal.reason;
       client.connect({
         sock: socket,
         username,

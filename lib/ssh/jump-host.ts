@@ -1,3 +1,4 @@
+import type { AbortableSignal } from '../abortable-signal.js';
 import type { TunnelSocket } from '../dialer.js';
 import { DialTimeoutError, TransportError, isLasting, type TunnelError } from '../errors.js';
 import { asTunnelError, describeNode } from './failures.js';
@@ -9,7 +10,7 @@ export interface JumpHost {
   /** How many jump hosts it is behind itself. */
   readonly hops: number;
   /** Opens a stream to another node's sshd, whose address is resolved on the jump host. */
-  dial(host: string, port: number, timeoutMs: number, signal: AbortSignal): Promise<TunnelSocket>;
+  dial(host: string, port: number, timeoutMs: number, signal: AbortableSignal): Promise<TunnelSocket>;
 }
 
 /** A node that is behind a jump host. */
@@ -28,13 +29,13 @@ export async function jump(
   via: JumpHost,
   destination: Destination,
   timeoutMs: number,
-  signal: AbortSignal,
+  signal: AbortableSignal,
 ): Promise<TunnelSocket> {
   const { node, address, port } = destination;
   try {
     return await via.dial(address, port, timeoutMs, signal);
   } catch (error) {
-    signal.throwIfAborted();
+    if (signal.aborted) throw signal.reason;
     throw unreachable(asTunnelError(error, via.name), via.name, node, describeNode(destination));
   }
 }
