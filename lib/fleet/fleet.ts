@@ -53,8 +53,8 @@ interface Entry {
   state: NodeState;
   since: Date;
   probe: ProbeStatus | undefined;
-  /** The entry as the prober sees it. */
-  readonly probed: Probed;
+  /** The entry as the prober sees it, if there is one. */
+  probed: Probed | undefined;
 }
 
 /** The nodes there are, each with its pool, and who of them carries a dial. */
@@ -100,7 +100,8 @@ export class Fleet {
       entry.via?.carried.add(entry);
       entry.pool.start();
     }
-    this.#prober?.update([...wanted.values()].flatMap(({ node, probed }) => (node.bastion ? [] : [probed])));
+    const probed = [...wanted.values()].filter(({ node }) => !node.bastion);
+    this.#prober?.update(probed.map((entry) => (entry.probed ??= this.#probed(entry))));
     this.#announceChange();
     debug.router(
       '%d nodes, %d of them new; %d removed or replaced',
@@ -217,19 +218,24 @@ export class Fleet {
       state: 'idle',
       since: new Date(),
       probe: undefined,
-      probed: {
-        get node() {
-          return entry.node;
-        },
-        isUp: () => pool.snapshot().connections.ready > 0,
-        dial: (attempt) => pool.dial(attempt),
-        note: (status) => {
-          entry.probe = status;
-          this.#noteState(entry);
-        },
-      },
+      probed: undefined,
     };
     return entry;
+  }
+
+  #probed(entry: Entry): Probed {
+    const { pool } = entry;
+    return {
+      get node() {
+        return entry.node;
+      },
+      isUp: () => pool.snapshot().connections.ready > 0,
+      dial: (attempt) => pool.dial(attempt),
+      note: (status) => {
+        entry.probe = status;
+        this.#noteState(entry);
+      },
+    };
   }
 
   #noteState(entry: Entry): void {
