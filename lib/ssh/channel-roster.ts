@@ -34,6 +34,11 @@ export class ChannelRoster {
     return this.#open === this.#idle && this.#opening === 0;
   }
 
+  /** Whether there is no stream, and none is being opened. */
+  get isEmpty(): boolean {
+    return this.#open === 0 && this.#opening === 0;
+  }
+
   /** Notes that a channel is being opened. */
   beginOpening(): void {
     this.#opening += 1;

@@ -227,7 +227,8 @@ export class Connection {
     // Before ssh2 hands the chunk to users, whose own answer in the same turn makes the nudge needless.
     stream.prependListener('data', (chunk: Buffer) => {
       keepalive.heard();
-      nudge?.received(chunk.length);
+      // Without a channel it is the answer to a keepalive, and nothing is held back behind it.
+      if (!this.#roster.isEmpty) nudge?.received(chunk.length);
     });
     stream.on('drain', () => gate.open());
     client.on('handshake', () => gate.open());

@@ -89,6 +89,19 @@ describe('ChannelRoster', () => {
     expect(roster.isQuiet).to.equal(true);
   });
 
+  it('is empty when nothing is open or opening, idle or not', () => {
+    const { roster, enter } = create();
+    expect(roster.isEmpty).to.equal(true);
+    roster.beginOpening();
+    expect(roster.isEmpty).to.equal(false);
+    const a = enter('a');
+    roster.endOpening();
+    a.setIdle(true);
+    expect(roster.isEmpty).to.equal(false);
+    a.closed();
+    expect(roster.isEmpty).to.equal(true);
+  });
+
   it('counts an idle channel once, whatever is said of it how often', () => {
     const { roster, enter } = create();
     const [a, b] = [enter('a'), enter('b')];

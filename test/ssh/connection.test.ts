@@ -1026,6 +1026,20 @@ describe('Connection', () => {
       expect(await requestsFor('OpenSSH_9.2p1')).to.be.above(0);
     });
 
+    it('is not asked for while there is no stream, so that a keepalive is one message each way', async () => {
+      const other = await lab.node({ ident: 'OpenSSH_9.2p1' });
+      const connection = lab.connection(other);
+      const asked = sinon.spy(ssh2.Client.prototype, 'unforwardIn');
+      try {
+        await connection.connect();
+        await until('the answer to the first keepalive', () => connection.roundTripMs !== undefined);
+        await turns(3);
+        expect(asked.callCount).to.equal(1);
+      } finally {
+        asked.restore();
+      }
+    });
+
     it('is left to the kernel for one that does not', async () => {
       expect(await requestsFor('OpenSSH_10.2p1')).to.equal(0);
     });
