@@ -3,8 +3,8 @@ import { dropsOf } from './nodes.js';
 import { reading, type Section } from './section.js';
 import type { FleetUnderTest } from './fleet-under-test.js';
 
-/** V8 looks after an idle heap from 8 s on, and shrinks it if it thinks fit. */
-const SETTLE_MS = 15_000;
+/** V8 gives the memory of the start back with the next collections; an idle fleet makes so little garbage that it takes this long. */
+const SETTLE_MS = 60_000;
 const IDLE_MS = 20_000;
 
 const MB = 1e6;
