@@ -1,4 +1,4 @@
-import { parse, YAMLParseError } from 'yaml';
+import type { YAMLParseError } from 'yaml';
 import { followFiles } from '../follow-files.js';
 import { readRegularFile } from '../read-regular-file.js';
 import { milliseconds, nonEmptyString, objectOf, withDefault } from '../validation.js';
@@ -43,12 +43,9 @@ const contentOf = (update: NodeUpdate): string =>
 
 async function read(path: string): Promise<NodeUpdate> {
   try {
-    return nodesIn(contentIn((await readRegularFile(path, MAX_BYTES)).toString()));
+    return nodesIn(await contentIn((await readRegularFile(path, MAX_BYTES)).toString()));
   } catch (error) {
-    const problem = `cannot read the nodes in ${path}`;
-    // A cause that quotes the file would bring it into a log.
-    if (error instanceof YAMLParseError) return new Error(`${problem}: ${placeOf(error)}`);
-    return new Error(`${problem}: ${messageOf(error)}`, { cause: error });
+    return new Error(`cannot read the nodes in ${path}: ${messageOf(error)}`, { cause: error });
   }
 }
 
@@ -62,11 +59,18 @@ function comparable(nodes: readonly NodeSpec[]): readonly NodeSpec[] {
 }
 
 /** JSON is YAML, too, but read as JSON in a fraction of the time. */
-function contentIn(text: string): unknown {
+async function contentIn(text: string): Promise<unknown> {
   try {
     return JSON.parse(text);
   } catch {
-    return parse(text, { logLevel: 'error' });
+    // eslint-disable-next-line no-restricted-syntax -- 2 MB that only YAML needs
+    const { parse, YAMLParseError } = await import('yaml');
+    try {
+      return parse(text, { logLevel: 'error' });
+    } catch (error) {
+      // A cause that quotes the file would bring it into a log.
+      throw error instanceof YAMLParseError ? new Error(placeOf(error)) : error;
+    }
   }
 }
 
