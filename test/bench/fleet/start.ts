@@ -4,7 +4,7 @@ import { reading, type Section } from './section.js';
 import type { FleetUnderTest } from './fleet-under-test.js';
 
 /** V8 gives the memory of the start back with the next collections; an idle fleet makes so little garbage that it takes this long. */
-const SETTLE_MS = 60_000;
+const SETTLE_MS = 80_000;
 const IDLE_MS = 20_000;
 
 const MB = 1e6;
