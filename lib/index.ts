@@ -11,6 +11,7 @@ export type {
   TimeoutOptions,
   TunnelDialerOptions,
 } from './options.js';
+export type { InstallKey, InstallKeyNode, KeyInstallStatus } from './fleet/install-key.js';
 export type { NodeSpec } from './fleet/node.js';
 export type { NodeSource, NodeUpdate, Nodes } from './fleet/node-source.js';
 export { nodesFile, type NodesFileOptions } from './fleet/nodes-file.js';

@@ -1,8 +1,10 @@
 import { InvalidOptionError } from './errors.js';
+import type { InstallKey } from './fleet/install-key.js';
 import type { Nodes } from './fleet/node-source.js';
 import { checkProbe, type ProbeOptions } from './fleet/probe.js';
 import { isHostKeyVerifier, type HostKeyVerifier } from './ssh/host-keys/verifier.js';
 import {
+  callable,
   describeKind,
   integer,
   milliseconds,
@@ -29,6 +31,13 @@ export interface SshOptions {
   hostKeys?: HostKeyVerifier | undefined;
   /** Tells when all this becomes something else. Default: only `updateCredentials` does. */
   updates?: CredentialsSource | undefined;
+  /**
+   * Puts the public half of `privateKey` on a node, as {@link InstallKey} says: when the node is added, when the key or the user becomes
+   * another, and every `installKeyIntervalMs`. Default: whoever made the key has put it there.
+   */
+  installKey?: InstallKey | undefined;
+  /** How often the key is installed on each node, in milliseconds; the nodes are spread evenly over that time. At least 1000. Default: 300 000. */
+  installKeyIntervalMs?: number | undefined;
 }
 
 /** Something that knows when credentials change, such as the one that `credentialFiles(…)` makes. */
@@ -139,6 +148,9 @@ const credentialsSource: Check<CredentialsSource | undefined> = (value, path) =>
   );
 };
 
+const installKey: Check<InstallKey | undefined> = (value, path) =>
+  optional(callable)(value, path) as InstallKey | undefined;
+
 /** Passed on as it is: lib/ssh/login/credentials.ts judges it, without showing it. */
 const secret: Check<unknown> = (value) => value;
 /** The nodes are judged by `nodeSourceOf` and `normalizeNodes`. */
@@ -153,6 +165,8 @@ const checkOptions = objectOf({
     agent: unjudged,
     hostKeys: hostKeyVerifier,
     updates: credentialsSource,
+    installKey,
+    installKeyIntervalMs: withDefault(milliseconds(1000), 300_000),
   } satisfies Record<keyof SshOptions, Check<unknown>>),
   onMiss: withDefault(oneOf('any-node', 'reject'), 'any-node'),
   pool: group({

@@ -101,11 +101,13 @@ export class TunnelDialer extends EventEmitter<TunnelDialerEvents> implements Di
     setMaxListeners(0, this.#closed.signal);
     this.#options = checkTunnelDialerOptions(options);
     this.#logins = new Logins(this.#options);
+    const { installKey, installKeyIntervalMs: intervalMs } = this.#options.ssh;
     this.#fleet = new Fleet({
       onMiss: this.#options.onMiss,
       createPool: (...args) => this.#createPool(...args),
       onState: (name) => this.#nodeState(name),
       probe: this.#options.health.probe,
+      keyInstaller: installKey && { installKey, intervalMs, keyFor: (node) => this.#logins.keyFor(node) },
     });
     const source = nodeSourceOf(options.nodes, 'nodes');
     if (source === undefined) this.#fleet.update(options.nodes as readonly NodeSpec[]);
@@ -200,7 +202,8 @@ export class TunnelDialer extends EventEmitter<TunnelDialerEvents> implements Di
    * Resolves when a node is ready, or with `every` when all are.
    *
    * @throws the signal's reason; {@link ClosedError}; and when waiting cannot help, because the only nodes that could become ready
-   *   refuse our key or have a host key that we refuse: that error, or {@link AllNodesFailedError} for several nodes
+   *   refuse our key, which `ssh.installKey` is not about to put there, or have a host key that we refuse: that error, or
+   *   {@link AllNodesFailedError} for several nodes
    */
   async ready(
     options: { signal?: AbortSignal | undefined; every?: boolean | undefined } = {},

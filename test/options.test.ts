@@ -27,7 +27,7 @@ function refusal(options: unknown): InvalidOptionError {
 describe('checkTunnelDialerOptions', () => {
   it('fills in the defaults', () => {
     const { ssh, ...others } = checkTunnelDialerOptions(least);
-    expect(ssh).to.include({ username: 'tunnel', hostKeys });
+    expect(ssh).to.include({ username: 'tunnel', hostKeys, installKeyIntervalMs: 300_000 });
     expect(others).to.deep.equal({
       nodes: [],
       onMiss: 'any-node',
@@ -72,6 +72,8 @@ describe('checkTunnelDialerOptions', () => {
     ['ssh.hostKeys', 'SHA256:abc', /must be knownHosts\(…\)/],
     ['ssh.hostKeys', {}, /must be knownHosts\(…\)/],
     ['ssh.hostKeys', { verify: () => true }, /must be knownHosts\(…\)/],
+    ['ssh.installKey', true, /must be a function, got true/],
+    ['ssh.installKeyIntervalMs', 999, /from 1000/],
     ['onMiss', 'any', /must be 'any-node' or 'reject', got "any"/],
     ['pool', 5, /must be an object, got 5/],
     ['pool.minConnections', -1, /from 0 to 1000, got -1/],

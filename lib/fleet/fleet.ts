@@ -1,7 +1,9 @@
 import { debug } from '../diagnostics.js';
-import { ClosedError, isLasting, type TunnelError } from '../errors.js';
+import { AuthenticationError, ClosedError, isLasting, type TunnelError } from '../errors.js';
 import { jumpThrough } from '../pool/jump.js';
 import type { NodePool } from '../pool/node-pool.js';
+import type { KeyInstallStatus } from './install-key.js';
+import { KeyInstaller, type KeyInstallerOptions } from './key-installer.js';
 import type { CheckedProbe } from './probe.js';
 import { Prober, type Probed, type ProbeStatus } from './prober.js';
 import type { SshTarget } from '../ssh/handshake.js';
@@ -20,6 +22,8 @@ export interface FleetOptions {
   readonly onState: (name: string) => void;
   /** How the nodes are probed, if they are. */
   readonly probe?: CheckedProbe | undefined;
+  /** How our key is installed on the nodes, if it is. */
+  readonly keyInstaller?: KeyInstallerOptions | undefined;
 }
 
 /** How the nodes fare as a whole. */
@@ -68,10 +72,12 @@ export class Fleet {
   #router: Router;
   #nextChange = new Change();
   readonly #prober: Prober | undefined;
+  readonly #keyInstaller: KeyInstaller | undefined;
 
   constructor(options: FleetOptions) {
     this.#options = options;
     this.#prober = options.probe && new Prober(options.probe);
+    this.#keyInstaller = options.keyInstaller && new KeyInstaller(options.keyInstaller);
     this.#router = this.#createRouter();
   }
 
@@ -102,6 +108,7 @@ export class Fleet {
     }
     const probed = [...wanted.values()].filter(({ node }) => !node.bastion);
     this.#prober?.update(probed.map((entry) => (entry.probed ??= this.#probed(entry))));
+    this.#keyInstaller?.update([...wanted.values()]);
     this.#announceChange();
     debug.router(
       '%d nodes, %d of them new; %d removed or replaced',
@@ -114,6 +121,7 @@ export class Fleet {
   /** Has further connections made in this way, and tries at once again what nodes have refused. */
   retarget(targetOf: (node: Node, via: JumpHost | undefined) => SshTarget): void {
     for (const { node, pool, via } of this.#entries.values()) pool.retarget(targetOf(node, via?.jumpHost));
+    this.#keyInstaller?.renew();
   }
 
   /** @throws {@link NoRouteError} */
@@ -138,13 +146,22 @@ export class Fleet {
     let nodes = 0;
     let up = 0;
     const refusals: TunnelError[] = [];
-    for (const { node, state, pool } of this.#entries.values()) {
+    for (const entry of this.#entries.values()) {
+      const { node, state, pool } = entry;
       if (node.bastion) continue;
       nodes += 1;
       if (isUp(state)) up += 1;
-      else if (state === 'down' && pool.failure && isLasting(pool.failure)) refusals.push(pool.failure);
+      else if (state === 'down' && pool.failure && this.#isRefusal(entry, pool.failure))
+        refusals.push(pool.failure);
     }
     return { nodes, up, refusals };
+  }
+
+  /** Whether waiting does not help. */
+  #isRefusal(entry: Entry, failure: TunnelError): boolean {
+    const isHelped =
+      failure instanceof AuthenticationError && this.#keyInstaller?.isToBeInstalled(entry) === true;
+    return isLasting(failure) && !isHelped;
   }
 
   /** Resolves when something has happened to a node's connections, or the nodes become others. */
@@ -154,11 +171,11 @@ export class Fleet {
 
   status(name: string): NodeStatus | undefined {
     const entry = this.#entries.get(name);
-    return entry === undefined ? undefined : statusOf(entry);
+    return entry === undefined ? undefined : this.#statusOf(entry);
   }
 
   statuses(): NodeStatus[] {
-    return [...this.#entries.values()].map(statusOf);
+    return [...this.#entries.values()].map((entry) => this.#statusOf(entry));
   }
 
   /** What was carried for all nodes there are and have been. */
@@ -171,13 +188,19 @@ export class Fleet {
   /** Takes no more dials; resolves when every stream is over and every connection closed. */
   async close(): Promise<void> {
     this.#prober?.stop();
+    this.#keyInstaller?.stop();
     await this.#end([...this.#entries.values(), ...this.#leaving], ({ pool }) => pool.close());
   }
 
   /** Ends every stream and connection at once. */
   async destroy(error: TunnelError): Promise<void> {
     this.#prober?.stop();
+    this.#keyInstaller?.stop();
     await Promise.all([...this.#pools()].map((pool) => pool.destroy(error)));
+  }
+
+  #statusOf(entry: Entry): NodeStatus {
+    return statusOf(entry, this.#keyInstaller?.statusOf(entry));
   }
 
   *#pools(): Iterable<NodePool> {
@@ -286,7 +309,7 @@ function stateOf({ pool, probe }: Entry): NodeState {
   return state === 'ready' && probe?.ok === false ? 'degraded' : state;
 }
 
-function statusOf(entry: Entry): NodeStatus {
+function statusOf(entry: Entry, keyInstall: KeyInstallStatus | undefined): NodeStatus {
   const { node, pool, since, probe } = entry;
   const { failure, retryInMs, roundTripMs, connections, channels, counts } = pool.snapshot();
   const state = stateOf(entry);
@@ -300,6 +323,7 @@ function statusOf(entry: Entry): NodeStatus {
     ...(cause !== undefined && { cause: { code: cause.code, message: cause.message } }),
     ...(failure !== undefined && { retryAt: new Date(Date.now() + retryInMs) }),
     ...(probe !== undefined && { probe }),
+    ...(keyInstall !== undefined && { keyInstall }),
     ...(node.via !== undefined && { via: node.via }),
     ...(node.bastion && { bastion: true }),
     ...(node.clusterReady !== undefined && { clusterReady: node.clusterReady }),

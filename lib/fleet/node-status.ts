@@ -1,3 +1,4 @@
+import type { KeyInstallStatus } from './install-key.js';
 import type { ProbeStatus } from './prober.js';
 import type { PoolSnapshot } from '../pool/pool-snapshot.js';
 import type { ByteCounts } from '../ssh/byte-counts.js';
@@ -34,6 +35,8 @@ export interface NodeStatus {
   readonly roundTripMs?: number;
   /** What came of the last probe, if the nodes are probed. */
   readonly probe?: ProbeStatus;
+  /** How far our key is installed on the node, if `ssh.installKey` does that. */
+  readonly keyInstall?: KeyInstallStatus;
   readonly connections: PoolSnapshot['connections'];
   /** Streams that are open, connections to other nodes among them, and dials that wait for one to end. */
   readonly channels: PoolSnapshot['channels'];

@@ -1,7 +1,7 @@
 import type { AbortableSignal } from '../abortable-signal.js';
 import { debug } from '../diagnostics.js';
 import type { Dialer } from '../dialer.js';
-import { DialTimeoutError, isLasting, type TunnelError } from '../errors.js';
+import { AuthenticationError, DialTimeoutError, isLasting, type TunnelError } from '../errors.js';
 import { addBytes, NO_BYTES, type ByteCounts } from '../ssh/byte-counts.js';
 import { Connection } from '../ssh/connection.js';
 import type { Patience, SshTarget } from '../ssh/handshake.js';
@@ -146,6 +146,16 @@ export class ConnectionSet {
   retryNow(): void {
     this.reconnect.retryNow();
     this.maintain();
+  }
+
+  /** The node has our key now. That it has refused it is no reason to wait any more, nor is it when an attempt under way hears of it only now. */
+  keyInstalled(): void {
+    // Another object: what has been begun so far was begun before the key was there.
+    this.#target = { ...this.#target };
+    if (!(this.reconnect.failure instanceof AuthenticationError)) return;
+    this.reconnect.mended();
+    this.maintain();
+    this.#options.onChange();
   }
 
   /** Closes a connection that nobody uses, unless it is one of those to be kept up. */

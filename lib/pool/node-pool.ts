@@ -87,6 +87,11 @@ export class NodePool {
     this.#connections.retryNow();
   }
 
+  /** Tries at once again a node that has refused our key, because it has been given it. */
+  keyInstalled(): void {
+    this.#connections.keyInstalled();
+  }
+
   /** How busy the node is, in dials and streams; `undefined` while it cannot carry a dial. */
   get load(): number | undefined {
     const { state } = this.snapshot();

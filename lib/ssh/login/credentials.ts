@@ -5,7 +5,7 @@ import { InvalidOptionError } from '../../errors.js';
 import { describeKind } from '../../validation.js';
 import { Agent } from './agent.js';
 import { parsePrivateKey } from './private-key.js';
-import { fingerprintOf } from '../host-keys/public-key.js';
+import { fingerprintOf, formatPublicKey } from '../host-keys/public-key.js';
 import { sha1Refusal } from './sha1-refusal.js';
 
 /** What to log in to nodes with: a private key, an agent, or both. */
@@ -36,6 +36,14 @@ export interface LoginAttempt {
   agentFailed(error: Error): void;
 }
 
+/** The public half of the private key. */
+export interface LoginKey {
+  /** One line, such as `ssh-ed25519 AAAA…`, as in `authorized_keys`. */
+  readonly publicKey: string;
+  /** `SHA256:…` */
+  readonly fingerprint: string;
+}
+
 /** A private key that does not sign with SHA-1 but says so. */
 function withoutSha1(key: ParsedKey, onRefusal: (reason: string) => void): ParsedKey {
   const sign = (data: Buffer | string, hash?: string): Buffer => {
@@ -62,8 +70,10 @@ function socketPathOf(agent: unknown): string {
   throw new InvalidOptionError('ssh.agent', `must be true or the path of an agent's socket, got ${got}`);
 }
 
-/** What logs in to nodes. The private key is parsed once, here; nothing of it can be read from outside. */
+/** What logs in to nodes. The private key is parsed once, here; nothing but its public half can be read from outside. */
 export class Credentials {
+  /** The public half of the private key, if there is one: an agent tells its keys only when it is asked. */
+  readonly loginKey: LoginKey | undefined;
   readonly #key: ParsedKey | undefined;
   /** `ssh-ed25519 SHA256:…` */
   readonly #keyName: string | undefined;
@@ -84,7 +94,9 @@ export class Credentials {
     if (privateKey !== undefined) {
       const key = parsePrivateKey(privateKey, passphrase);
       this.#key = key;
-      this.#keyName = `${key.type} ${fingerprintOf(key.getPublicSSH())}`;
+      const blob = key.getPublicSSH();
+      this.loginKey = { publicKey: formatPublicKey(blob), fingerprint: fingerprintOf(blob) };
+      this.#keyName = `${key.type} ${this.loginKey.fingerprint}`;
     }
   }
 
