@@ -1,3 +1,4 @@
+import { keyInstallLag } from './key-install-lag.js';
 import type { MonitoredNode, MonitoredStatus } from './monitored-dialer.js';
 import type { Sample, Series } from './series.js';
 
@@ -50,6 +51,13 @@ export const fleetSeries: readonly Series[] = [
         [probes.length - well, { result: 'error' }],
       ];
     },
+  },
+  {
+    type: 'gauge',
+    name: 'key_install_lag_seconds',
+    help: 'Longest time, of all nodes, since the key in use was last installed, or became the one to install',
+    labels: [],
+    read: ({ nodes }) => [[nodes.reduce((most, node) => Math.max(most, keyInstallLag(node) ?? 0), 0), {}]],
   },
   {
     type: 'counter',

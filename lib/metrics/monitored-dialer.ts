@@ -23,6 +23,7 @@ export interface MonitoredNode {
   readonly state: string;
   readonly roundTripMs?: number;
   readonly probe?: { readonly ok: boolean; readonly durationMs: number };
+  readonly keyInstall?: { readonly lagSince: Date };
   readonly connections: { readonly ready: number; readonly connecting: number; readonly draining: number };
   readonly channels: { readonly open: number; readonly waiting: number };
   readonly counts: { readonly connected: number; readonly failed: number; readonly lost: number };

@@ -1,3 +1,4 @@
+import { keyInstallLag } from './key-install-lag.js';
 import type { MonitoredNode } from './monitored-dialer.js';
 import type { Series } from './series.js';
 
@@ -71,6 +72,12 @@ export const nodeSeries: readonly Series[] = [
   ),
   perNode('gauge', 'node_probe_duration_seconds', 'How long the last probe of the node took', ({ probe }) =>
     probe === undefined ? undefined : probe.durationMs / 1000,
+  ),
+  perNode(
+    'gauge',
+    'node_key_install_lag_seconds',
+    'Time since the key in use was last installed on the node, or became the one to install',
+    keyInstallLag,
   ),
 ];
 

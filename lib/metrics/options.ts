@@ -15,7 +15,10 @@ import type { MonitoredDialer } from './monitored-dialer.js';
 export interface DialerMetricsOptions {
   /** Where to register the metrics. Default: prom-client's own `register`. */
   registry?: Registry<RegistryContentType> | undefined;
-  /** Whether there are series for each node, too. They are 13 per node, 15 of one that is probed. Default: false. */
+  /**
+   * Whether there are series for each node, too. They are 13 per node, two more of one that is probed, one more where `ssh.installKey` is.
+   * Default: false.
+   */
   perNode?: boolean | undefined;
   /** What the names begin with. Dialers that share a registry need one each. Default: `tunnel_dialer_`. */
   prefix?: string | undefined;

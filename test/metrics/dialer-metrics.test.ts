@@ -281,6 +281,31 @@ describe('dialerMetrics', () => {
       expect(await dials()).to.equal(0);
     });
 
+    it('show how far the key is installed, on each node and at worst', async () => {
+      const other = await lab.node({ name: 'other' });
+      const fine = lab.dialer([node, other]);
+      const [now, ago] = [new Date(), new Date(Date.now() - 900_000)];
+      const lagging = Object.assign(Object.create(fine) as MonitoredDialer, {
+        status: () => {
+          const { nodes, ...rest } = fine.status();
+          const lags = nodes.map((one) => ({
+            ...one,
+            keyInstall: { lagSince: one.name === 'other' ? ago : now },
+          }));
+          return { ...rest, nodes: lags };
+        },
+      });
+      const metrics = watch(fine, { perNode: true });
+      const without = [...(await scrape(registry))].filter(([name]) => name.includes('key_install'));
+      expect(without).to.deep.equal([['tunnel_dialer_key_install_lag_seconds', 0]]);
+      metrics.close();
+      watch(lagging, { perNode: true });
+      const scraped = await scrape(registry);
+      expect(scraped.get('tunnel_dialer_key_install_lag_seconds')).to.be.at.least(900);
+      expect(scraped.get('tunnel_dialer_node_key_install_lag_seconds{node="other"}')).to.be.at.least(900);
+      expect(scraped.get('tunnel_dialer_node_key_install_lag_seconds{node="node-1"}')).to.be.below(900);
+    });
+
     it('show the probes, of each node and of all', async () => {
       const dialer = lab.dialer([node], {
         health: { probe: { kind: 'tcp', port: endpoint.port, intervalMs: 10 } },

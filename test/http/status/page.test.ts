@@ -13,7 +13,15 @@ const every = (): FakeDialer =>
     nodeStatus('node-2', { state: 'degraded', cause: { code: 'ETIMEDOUT', message: 'too slow' } }),
     nodeStatus('node-3', { ...down, channels: { open: 0, waiting: 3 } }),
     nodeStatus('node-4', { state: 'connecting', clusterReady: false }),
-    nodeStatus('node-5', { state: 'idle' }),
+    nodeStatus('node-5', {
+      state: 'idle',
+      keyInstall: {
+        state: 'failing',
+        fingerprint: 'SHA256:a',
+        lagSince: new Date(),
+        failure: { message: 'the API is <b>away</b>', since: new Date() },
+      },
+    }),
     nodeStatus('node-10', { channels: { open: 42, waiting: 0 }, address: 'fd00::1' }),
   ]);
 
@@ -59,6 +67,9 @@ describeFor(chromiumBrowser, 'statusHandler: the page in a browser', () => {
     );
     expect((await visit!.column('cause'))[0]).to.match(/^sshd refused .*\n+ERR_TUNNEL_AUTH · next attempt /);
     expect((await visit!.column('cause'))[2]).to.include('The cluster does not take it for ready.');
+    expect((await visit!.column('cause'))[3]).to.include(
+      'Our key cannot be installed: the API is <b>away</b>',
+    );
     expect((await visit!.column('name'))[5]).to.include('[fd00::1]:22');
     expect(await page.locator('#usable').innerText()).to.equal('4');
     expect(await page.locator('#streams').innerText()).to.equal('42');

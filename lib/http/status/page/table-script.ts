@@ -97,10 +97,11 @@ class Row {
     this.#isLive = true;
   }
 
-  #drawCause({ cause, clusterReady }) {
+  #drawCause({ cause, clusterReady, keyInstall }) {
     const { message } = this.#parts;
     const cluster = clusterReady === false ? 'The cluster does not take it for ready.' : '';
-    const text = [cause ? printable(cause.message) : '', cluster].filter(Boolean).join(' ');
+    const key = keyInstall?.state === 'failing' ? 'Our key cannot be installed: ' + printable(keyInstall.failure?.message) : '';
+    const text = [cause ? printable(cause.message) : '', key, cluster].filter(Boolean).join(' ');
     setText(message, text);
     message.title = cause ? printable(cause.code) : '';
     // Long ones are cut, and shown whole when they have the focus.
