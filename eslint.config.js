@@ -7,8 +7,8 @@ import importX from 'eslint-plugin-import-x';
 const floors = [
   ['errors', 'diagnostics', 'abortable-signal', 'socket-like', 'dialer'],
   ['validation', 'unless-aborted', 'diagnostics-events', 'follow-files', 'read-regular-file'],
-  ['backoff'],
-  ['ssh'],
+  ['backoff', 'tls-source', 'files-on-demand'],
+  ['ssh', 'tls-files'],
   ['pool'],
   ['fleet'],
   ['options'],
@@ -24,7 +24,7 @@ if (misplaced.length > 0)
 
 /** What adapters may know: the contract, not a transport. */
 const adapters = {
-  http: ['errors', 'validation', 'dialer', 'socket-like'],
+  http: ['errors', 'validation', 'dialer', 'socket-like', 'tls-source'],
   kubernetes: ['errors', 'diagnostics', 'validation', 'unless-aborted', 'backoff', 'fleet'],
   metrics: ['errors', 'validation', 'dialer', 'diagnostics-events'],
 };

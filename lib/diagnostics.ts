@@ -10,5 +10,6 @@ export const debug = {
   pool: createDebug('tunnel-dialer:pool'),
   ssh: createDebug('tunnel-dialer:ssh'),
   hostKeys: createDebug('tunnel-dialer:host-keys'),
+  tls: createDebug('tunnel-dialer:tls'),
   kubernetes: createDebug('tunnel-dialer:kubernetes'),
 } as const;

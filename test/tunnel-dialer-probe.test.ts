@@ -2,11 +2,15 @@ import { expect } from 'chai';
 import { once } from 'node:events';
 import { createServer as createHttp } from 'node:http';
 import { createServer as createHttps } from 'node:https';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { createAuthority } from '../examples/support/certificates.js';
 import { InvalidOptionError } from '../lib/errors.js';
 import type { NodeStatus, ProbeOptions } from '../lib/index.js';
 import type { SshNode } from '../lib/testing/index.js';
+import { tlsFiles } from '../lib/tls-files.js';
 import type { TunnelDialer } from '../lib/tunnel-dialer.js';
 import { Lab, roundTrip, until } from './support/dialer.js';
 
@@ -103,6 +107,40 @@ describe('TunnelDialer: probes', () => {
     await probed(await create({ kind: 'https', port, rejectUnauthorized: false }), true);
   });
 
+  it('ask by the certificates that are in files then', async () => {
+    const [before, after] = [createAuthority('before'), createAuthority('after')];
+    const subject = { commonName: 'node-1', altNames: ['127.0.0.1'] };
+    const { certificate: cert, privateKey: key } = after.issue(subject);
+    const port = await kubelet({ cert, key });
+    const directory = await mkdtemp(join(tmpdir(), 'probe-tls-files-'));
+    lab.onEnd(() => rm(directory, { recursive: true }));
+    const caFile = join(directory, 'ca.crt');
+    await writeFile(caFile, before.certificate);
+    const tls = tlsFiles({ caFile, intervalMs: 1 });
+    const dialer = await create({ kind: 'https', port, tls });
+    await probed(dialer, false);
+    expect(statusOf(dialer).cause?.code).to.equal('UNABLE_TO_VERIFY_LEAF_SIGNATURE');
+    await writeFile(caFile, after.certificate);
+    await probed(dialer, true);
+    expect(tls.status().state).to.equal('current');
+  });
+
+  it('fail when their source of certificates does, and go on', async () => {
+    const { certificate: ca, ...authority } = createAuthority('kubelets');
+    const own = authority.issue({ commonName: 'node-1', altNames: ['127.0.0.1'] });
+    const port = await kubelet({ cert: own.certificate, key: own.privateKey });
+    let current = (): { ca: string } => ({ ca });
+    const dialer = await create({ kind: 'https', port, tls: { current: () => current() } });
+    await probed(dialer, true);
+    current = () => {
+      throw new Error('the vault is away');
+    };
+    await probed(dialer, false);
+    expect(statusOf(dialer).cause?.message).to.equal('the vault is away');
+    current = () => ({ ca });
+    await probed(dialer, true);
+  });
+
   it('open a stream over TCP; an endpoint that refuses costs no connection', async () => {
     const endpoint = await lab.endpoint();
     const dialer = await create({ kind: 'tcp', port: endpoint.port });
@@ -154,6 +192,13 @@ describe('TunnelDialer: probes', () => {
       ['health.probe.expectedStatus', { kind: 'http', expectedStatus: 100 }],
       ['health.probe.intervalMs', { kind: 'tcp', intervalMs: 0 }],
       ['health.probe.timeout', { kind: 'tcp', timeout: 5 }],
+      ['health.probe.tls', { kind: 'https', tls: 'ca.crt' }],
+      ['health.probe.tls', { kind: 'http', tls: { current: () => ({}) } }],
+      ['health.probe.ca', { kind: 'https', tls: { current: () => ({}) }, ca: 'x' }],
+      [
+        'health.probe',
+        { kind: 'https', tls: { current: () => ({ key: 'a secret that must not be shown' }) } },
+      ],
       ['health.probe', { kind: 'https', key: 'a secret that must not be shown', cert: 'x' }],
       ['health.probe.key', { kind: 'https', cert: 'x' }],
       ['health.probe.cert', { kind: 'https', key: 'a secret that must not be shown' }],

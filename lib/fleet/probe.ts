@@ -4,6 +4,7 @@ import type { Duplex } from 'node:stream';
 import { connect as startTls, createSecureContext, type SecureContext } from 'node:tls';
 import type { TunnelSocket } from '../dialer.js';
 import { InvalidOptionError, formatEndpoint } from '../errors.js';
+import { given, refuseBoth, tlsSource, type TlsCredentials, type TlsSource } from '../tls-source.js';
 import {
   boolean,
   integer,
@@ -36,6 +37,8 @@ export interface ProbeOptions {
   cert?: string | Buffer | undefined;
   /** Its private key, as in `node:tls`. */
   key?: string | Buffer | undefined;
+  /** Tells `ca`, `cert` and `key` in their place, as they are when a probe is made: `tlsFiles(…)`, or a source of your own. */
+  tls?: TlsSource | undefined;
   /** Whether the endpoint's certificate is verified, against the node's address. Default: `true`. */
   rejectUnauthorized?: boolean | undefined;
 }
@@ -49,7 +52,8 @@ export interface CheckedProbe {
   readonly intervalMs: number;
   readonly timeoutMs: number;
   readonly rejectUnauthorized: boolean;
-  readonly secureContext: SecureContext | undefined;
+  /** For the next connection; `undefined` unless the kind is `https`. */
+  readonly secureContext: () => SecureContext | undefined;
 }
 
 const path: Check<string> = (value, option) => {
@@ -70,10 +74,11 @@ const checkShape = objectOf({
   ca: secret,
   cert: secret,
   key: secret,
+  tls: optional(tlsSource),
   rejectUnauthorized: withDefault(boolean, true),
 } satisfies Record<keyof ProbeOptions, Check<unknown>>);
 
-const TLS_OPTIONS = ['ca', 'cert', 'key', 'rejectUnauthorized'] as const;
+const TLS_OPTIONS = ['ca', 'cert', 'key', 'tls', 'rejectUnauthorized'] as const;
 
 /** What a kind of probe has no use for. Passed over in silence it would look as if it were heeded. */
 const MEANINGLESS: Record<ProbeOptions['kind'], readonly (keyof ProbeOptions)[]> = {
@@ -107,17 +112,31 @@ function isPem(ca: unknown): boolean {
 
 /** @throws {@link InvalidOptionError} `ERR_TUNNEL_INVALID_OPTION` */
 export const checkProbe: Check<CheckedProbe> = (value, option) => {
-  const { ca, cert, key, ...probe } = checkShape(value, option);
+  const { ca, cert, key, tls, ...probe } = checkShape(value, option);
+  if (tls !== undefined) refuseBoth({ ca, cert, key }, option);
   refuseContradictions(value as ProbeOptions, option);
-  if (probe.kind !== 'https') return { ...probe, secureContext: undefined };
+  if (probe.kind !== 'https') return { ...probe, secureContext: () => undefined };
+  const own = { ca, cert, key } as TlsCredentials;
+  const secureContext = contextOf(tls ?? { current: () => own });
   try {
-    const given = Object.entries({ ca, cert, key }).filter(([, one]) => one !== undefined);
-    return { ...probe, secureContext: createSecureContext(Object.fromEntries(given)) };
+    secureContext();
   } catch {
     // Node's message may quote what was given, a key perhaps.
     throw new InvalidOptionError(option, 'has a ca, cert or key that cannot be used');
   }
+  return { ...probe, secureContext };
 };
+
+/** Parses what a source tells once for all connections, until that becomes something else. */
+function contextOf(source: TlsSource): () => SecureContext {
+  let latest: { readonly credentials: TlsCredentials; readonly context: SecureContext } | undefined;
+  return () => {
+    const credentials = source.current();
+    if (credentials !== latest?.credentials)
+      latest = { credentials, context: createSecureContext(given(credentials)) };
+    return latest.context;
+  };
+}
 
 /** The endpoint answered, but not as it should. */
 export class ProbeError extends Error {
@@ -161,5 +180,5 @@ function secured(stream: TunnelSocket, host: string, probe: CheckedProbe): Duple
   if (kind !== 'https') return stream;
   // No name is asked for an IP address (RFC 6066 §3), which is verified all the same.
   const servername = isIP(host) === 0 ? host : '';
-  return startTls({ socket: stream, host, servername, rejectUnauthorized, secureContext });
+  return startTls({ socket: stream, host, servername, rejectUnauthorized, secureContext: secureContext() });
 }

@@ -9,16 +9,28 @@ import { checkRequest, endpointOf, type ConnectOptions } from './endpoint.js';
 import { TlsHandshakeTimeoutError } from './errors.js';
 import { checkDialer, checkHttpsOptions, type TunnelHttpsAgentOptions } from './options.js';
 import { PendingSocket } from './pending-socket.js';
+import { given, type TlsCredentials, type TlsSource } from '../tls-source.js';
 
 const { addRequest, keepSocketAlive } = Agent.prototype as unknown as AgentMethods;
+
+/** What Node's agents hand to `createConnection`, beside what they say. */
+interface KeyedOptions extends ConnectOptions {
+  /** Names the TLS sessions that may be resumed. */
+  _agentKey?: string;
+}
 
 class TunnelHttpsAgent extends Agent {
   readonly #dialer: Dialer;
   readonly #handshakeTimeoutMs: number;
+  readonly #tls: TlsSource | undefined;
+  #told: TlsCredentials | undefined;
+  /** How often `#tls` has told others. */
+  #changes = 0;
 
-  constructor(dialer: Dialer, { tlsHandshakeTimeoutMs = 10_000, ...options }: TunnelHttpsAgentOptions) {
+  constructor(dialer: Dialer, { tlsHandshakeTimeoutMs = 10_000, tls, ...options }: TunnelHttpsAgentOptions) {
     super({ keepAlive: true, ...options });
     this.#dialer = dialer;
+    this.#tls = tls;
     this.#handshakeTimeoutMs = tlsHandshakeTimeoutMs;
   }
 
@@ -44,9 +56,21 @@ class TunnelHttpsAgent extends Agent {
     super.reuseSocket(socket, request);
   }
 
-  override createConnection(options: ConnectOptions): Duplex {
+  override createConnection(
+    options: ConnectOptions,
+    callback?: (error: Error | null, stream: Duplex) => void,
+  ): Duplex | undefined {
     const stream = new PendingSocket({ dialer: this.#dialer, ...endpointOf(options) });
-    const socket = this.#startTls(options, stream);
+    let socket: TLSSocket;
+    try {
+      socket = this.#startTls(options, stream);
+    } catch (error) {
+      stream.destroy();
+      // The request that gets this is not always the one that is being made: it may have waited for a socket.
+      if (this.#tls === undefined || callback === undefined) throw error;
+      callback(error as Error, stream);
+      return undefined;
+    }
     if (options.timeout) socket.setTimeout(options.timeout);
     adopt(socket, stream);
     stream.once('connect', () => this.#limitHandshake(socket, stream));
@@ -54,13 +78,22 @@ class TunnelHttpsAgent extends Agent {
   }
 
   #startTls(options: ConnectOptions, stream: PendingSocket): TLSSocket {
-    try {
-      // Node's own method, for its cache of TLS sessions.
-      return super.createConnection({ ...options, socket: stream } as ConnectOptions) as TLSSocket;
-    } catch (error) {
-      stream.destroy();
-      throw error;
-    }
+    // Node's own method, for its cache of TLS sessions.
+    return super.createConnection({
+      ...options,
+      ...this.#current(options),
+      socket: stream,
+    } as ConnectOptions) as TLSSocket;
+  }
+
+  /** Not among the agent's own options: by those it tells apart which sockets a request may use, and those that are up are to be used on. */
+  #current({ _agentKey: key }: KeyedOptions): object | undefined {
+    if (this.#tls === undefined) return undefined;
+    const credentials = this.#tls.current();
+    if (credentials !== this.#told) this.#changes += 1;
+    this.#told = credentials;
+    // A session that is resumed is not verified again, nor is our certificate shown again.
+    return { ...given(credentials), ...(key !== undefined && { _agentKey: `${key}:${this.#changes}` }) };
   }
 
   /** Node has no deadline for a client's handshake. */

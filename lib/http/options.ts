@@ -17,6 +17,7 @@ import {
   refuseMisspelt,
   type Check,
 } from '../validation.js';
+import { refuseBoth, given, tlsSource, type TlsSource } from '../tls-source.js';
 
 interface NodeOption {
   /**
@@ -39,6 +40,11 @@ export interface TunnelHttpsAgentOptions extends HttpsAgentOptions, NodeOption {
    * 000.
    */
   tlsHandshakeTimeoutMs?: number | undefined;
+  /**
+   * Tells `ca`, `cert` and `key` in their place, as they are when a connection is made: `tlsFiles(…)`, or a source of your own. Connections
+   * that are up stay in use; TLS sessions are not resumed from before a change.
+   */
+  tls?: TlsSource | undefined;
 }
 
 const limit: Check<number> = (value, path) => {
@@ -75,10 +81,11 @@ const tlsChecks: Record<string, Check<unknown>> = {
   checkServerIdentity: callable,
   maxCachedSessions: integer(0, Number.MAX_SAFE_INTEGER),
   socket: unusable,
+  tls: tlsSource,
 };
 
 /** The options that Node's agents do not have; Node takes any that it does not know. */
-const OURS = ['node', 'tlsHandshakeTimeoutMs'];
+const OURS = ['node', 'tlsHandshakeTimeoutMs', 'tls'];
 
 /** @throws {@link InvalidOptionError} `ERR_TUNNEL_INVALID_OPTION` */
 export function checkDialer(dialer: unknown): asserts dialer is Dialer {
@@ -106,7 +113,12 @@ export function checkHttpOptions(options: TunnelHttpAgentOptions): TunnelHttpAge
  */
 export function checkHttpsOptions(options: TunnelHttpsAgentOptions): TunnelHttpsAgentOptions {
   const checked = check(options, tlsChecks);
-  checkCertificates(checked);
+  const { tls, ...own } = checked;
+  if (tls === undefined) checkCertificates(own);
+  else {
+    refuseBoth(own, '');
+    checkCertificates({ ...own, ...given(tls.current()) });
+  }
   return checked;
 }
 
