@@ -70,7 +70,8 @@ export interface PoolOptions {
   idleTimeoutMs?: number | undefined;
   /**
    * Age in milliseconds, give or take a tenth, at which a connection is replaced: another is made, then the old one takes no more dials and
-   * is closed with its last stream. At least 1000. Default: none.
+   * is closed with its last stream. While `maxConnections` wait for their last streams, the others stay, however old. At least 1000.
+   * Default: none.
    */
   maxConnectionAgeMs?: number | undefined;
 }

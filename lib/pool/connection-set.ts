@@ -20,6 +20,7 @@ export interface ConnectionSetOptions {
   readonly keepaliveCountMax: number;
   /** Connections that are kept up without need. */
   readonly minConnections: number;
+  /** Connections that take dials; as many others may drain. */
   readonly maxConnections: number;
   readonly maxChannelsPerConnection: number;
   /** How long a channel's place, and with its last one a connection above `minConnections`, is kept without use, in milliseconds. */
@@ -170,7 +171,7 @@ export class ConnectionSet {
   /** Notes that a dial was not answered in time: the endpoint's fault, the node's, or that of the network between us. */
   suspect(member: Member): void {
     member.openTimeouts += 1;
-    if (member.openTimeouts < MAX_OPEN_TIMEOUTS) member.connection.probeNow();
+    if (member.openTimeouts < MAX_OPEN_TIMEOUTS || !this.#mayLeave(member)) member.connection.probeNow();
     else if (this.#members.has(member)) this.#replace(member);
   }
 
@@ -301,8 +302,15 @@ export class ConnectionSet {
     if (this.#phase !== 'open') return;
     // One that nobody uses needs no successor.
     this.releaseUnused(member);
-    this.#members.growOld(member);
+    if (this.#mayLeave(member)) this.#members.growOld(member);
+    else this.#members.postpone(member);
     this.maintain();
+  }
+
+  /** Whether there is room for it among those that drain and those that will, because streams may hold any of them for good. */
+  #mayLeave(member: Member): boolean {
+    const others = this.#members.isOld(member) ? this.#members.old - 1 : this.#members.old;
+    return this.#draining.size + others < this.#options.maxConnections;
   }
 
   /** Lets one that has grown old drain, now that another is ready. */
@@ -331,6 +339,7 @@ export class ConnectionSet {
       if (isOutdated && isLasting(error)) this.#tryAnew(member);
       else this.#count(member, error);
     }
+    for (const postponed of this.#members.takePostponed()) this.#grownOld(postponed);
     this.maintain();
     this.#options.onChange();
     if (this.#draining.size === 0) this.#onEmpty?.();

@@ -27,6 +27,8 @@ export interface Member {
 export class Members implements Iterable<Member> {
   readonly #fresh = new Set<Member>();
   readonly #old = new Set<Member>();
+  /** Those of the fresh ones that would have grown old, had there been room for more to drain. */
+  readonly #postponed = new Set<Member>();
 
   get size(): number {
     return this.#fresh.size + this.#old.size;
@@ -84,6 +86,18 @@ export class Members implements Iterable<Member> {
 
   growOld(member: Member): void {
     if (this.#fresh.delete(member)) this.#old.add(member);
+  }
+
+  /** Keeps in mind that it was to grow old. */
+  postpone(member: Member): void {
+    if (this.#fresh.has(member)) this.#postponed.add(member);
+  }
+
+  /** Those that were to grow old, that postponed first to begin with; they are not kept in mind any longer. */
+  takePostponed(): readonly Member[] {
+    const members = [...this.#postponed];
+    this.#postponed.clear();
+    return members;
   }
 
   delete(member: Member): void {

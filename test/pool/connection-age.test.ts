@@ -114,6 +114,55 @@ describe('A connection with a greatest age', () => {
     await roundTrip(next);
   });
 
+  /** Holds a stream on each of so many connections, all of which but the last have been replaced. */
+  async function holdStreams(
+    pool: NodePool,
+    count: number,
+    { tick }: SinonFakeTimers,
+  ): Promise<TunnelSocket[]> {
+    const streams = [await dial(pool)];
+    while (streams.length < count) {
+      tick(1.1 * ageMs + 1);
+      await until('a successor', () => pool.snapshot().connections.draining === streams.length);
+      streams.push(await dial(pool));
+    }
+    return streams;
+  }
+
+  it('stays as long as the greatest number of connections drain, and is replaced once one of those is over', async () => {
+    const stopped = stopTime();
+    const pool = await create({ maxConnections: 2 });
+    const streams = await holdStreams(pool, 3, stopped);
+    stopped.tick(5 * ageMs);
+    await turns(5);
+    const full = { ready: 1, connecting: 0, draining: 2 };
+    expect(pool.snapshot()).to.deep.include({ state: 'ready', connections: full });
+    const late = await dial(pool);
+    await roundTrip(late);
+    expect(node).to.include({ connections: 3, totalConnections: 3 });
+    streams[0]!.destroy();
+    await node.until(({ totalConnections }) => totalConnections === 4);
+    await until('the handing over', () => pool.snapshot().connections.draining === 2);
+    for (const stream of [streams[1]!, streams[2]!, late]) await roundTrip(stream);
+    expect(pool.snapshot()).to.deep.include({ connections: full });
+  });
+
+  it('leaves room for the others that wait for a successor', async () => {
+    const stopped = stopTime();
+    const pool = await create({ maxConnections: 2, maxChannelsPerConnection: 2 });
+    const streams = await holdStreams(pool, 2, stopped);
+    // The second of those that take dials.
+    streams.push(await dial(pool), await dial(pool));
+    await until('both', () => pool.snapshot().connections.ready === 2);
+    expect(pool.snapshot().connections).to.include({ draining: 1 });
+    stopped.tick(1.1 * ageMs + 1);
+    await until('one successor', () => pool.snapshot().connections.draining === 2);
+    await turns(5);
+    expect(pool.snapshot().connections).to.deep.equal({ ready: 2, connecting: 0, draining: 2 });
+    expect(node.totalConnections).to.equal(4);
+    for (const stream of streams) await roundTrip(stream);
+  });
+
   it('stays as long as no other can be made, which is tried with the usual waits', async () => {
     const { tick } = stopTime();
     const pool = await create({ reconnect: { minMs: 10, maxMs: 20, stableMs: 10_000 } });

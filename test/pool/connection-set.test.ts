@@ -348,6 +348,31 @@ describe('ConnectionSet', () => {
     expect(set.counts).to.include({ failed: 0, lost: 0 });
   });
 
+  it('only asks a connection that answers no dials for a sign of life while as many drain as may', async () => {
+    const { set } = create({ maxConnections: 1 });
+    const streams: TunnelSocket[] = [];
+    const ready = async (): Promise<Member> => {
+      await until('one', () => set.size === 1 && allReady(set));
+      const [member] = set.members;
+      streams.push(await openStream(member!));
+      return member!;
+    };
+    const suspectOften = (member: Member): void => {
+      for (let times = 0; times < 16; times += 1) set.suspect(member);
+    };
+    set.maintain();
+    suspectOften(await ready());
+    expect([set.size, set.draining.size]).to.deep.equal([1, 1]);
+    const second = await ready();
+    const asked = sinon.spy(second.connection, 'probeNow');
+    suspectOften(second);
+    expect([set.has(second), set.draining.size, asked.callCount]).to.deep.equal([true, 1, 16]);
+    streams[0]!.destroy();
+    await until('room to drain', () => set.draining.size === 0);
+    set.suspect(second);
+    expect([set.has(second), set.draining.size, streams[1]!.destroyed]).to.deep.equal([false, 1, false]);
+  });
+
   it('keeps nothing of a connection that is suspected or unused when it is over already', async () => {
     const { set } = create({ minConnections: 0 });
     const member = set.withRoom()!;
