@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { request as requestHttp, type IncomingMessage } from 'node:http';
 import { request as requestHttps } from 'node:https';
+import type { Readable } from 'node:stream';
 import type { Credentials } from './cluster-access.js';
 
 /** The API answered, but not what was asked for. */
@@ -28,8 +29,8 @@ export interface Status {
 
 type Query = Readonly<Record<string, string | undefined>>;
 
-/** More than any API server puts in a page of nodes: a Node takes some 20 KB. */
-const MAX_BODY_LENGTH = 256 * 2 ** 20;
+/** More than any API server puts in a page of nodes: a Node takes some 20 KB, of which 250 are asked for. */
+const MAX_BODY_LENGTH = 64 * 2 ** 20;
 /** A Status takes some hundred bytes; what a proxy says in its place is not shown. */
 const MAX_REFUSAL_LENGTH = 64 * 2 ** 10;
 const MAX_SHOWN = 300;
@@ -75,7 +76,7 @@ async function send(
 
 /** The whole body of an answer. */
 export async function textOf(
-  response: IncomingMessage,
+  response: Readable,
   signal: AbortSignal,
   maxLength = MAX_BODY_LENGTH,
 ): Promise<string> {
@@ -84,7 +85,7 @@ export async function textOf(
   try {
     for await (const part of response as AsyncIterable<string>) {
       length += part.length;
-      if (length > maxLength) throw new Error('it is too long');
+      if (length > maxLength) throw new Error(`it is longer than ${maxLength} characters`);
       parts.push(part);
     }
   } catch (error) {

@@ -74,7 +74,7 @@ export async function* followNodes(
   }
 }
 
-/** Apart from the generator, which would keep what was listed for as long as it watches: some 20 KB for each Node. */
+/** Apart from the generator, which would keep what was listed for as long as it watches. */
 async function relist(
   credentials: CredentialSource,
   known: KnownNodes,

@@ -7,6 +7,10 @@ export const ADDRESS_TYPES = ['InternalIP', 'Hostname', 'InternalDNS', 'External
 /** What an address of a Node is. */
 export type NodeAddressType = (typeof ADDRESS_TYPES)[number];
 
+const PORT_ANNOTATION = 'tunnel-dialer/ssh-port';
+const HOST_KEY_ANNOTATION = 'tunnel-dialer/ssh-host-key';
+const READ_ANNOTATIONS: readonly string[] = [PORT_ANNOTATION, HOST_KEY_ANNOTATION];
+
 /** What is read of a Node (core/v1). Nothing of it is certain to be there. */
 export interface KubernetesNode {
   readonly metadata?: {
@@ -21,6 +25,43 @@ export interface KubernetesNode {
     readonly daemonEndpoints?: { readonly kubeletEndpoint?: { readonly Port?: number } };
   };
 }
+
+/**
+ * A Node as it came, without what is not read of it: nearly all of some 20 KB. It may be anything; what it lacks then is said by
+ * {@link nodeSpecOf}.
+ */
+export function trimNode(value: unknown): KubernetesNode {
+  const { metadata, spec, status } = recordOf(value);
+  const { name, resourceVersion, annotations } = recordOf(metadata);
+  const { podCIDR, podCIDRs } = recordOf(spec);
+  const { addresses, conditions, daemonEndpoints } = recordOf(status);
+  const { Port } = recordOf(recordOf(daemonEndpoints).kubeletEndpoint);
+  const node = {
+    metadata: {
+      name: typeof name === 'string' ? name : undefined,
+      resourceVersion: typeof resourceVersion === 'string' ? resourceVersion : undefined,
+      annotations: Object.fromEntries(
+        Object.entries(recordOf(annotations)).filter(([key]) => READ_ANNOTATIONS.includes(key)),
+      ),
+    },
+    spec: { podCIDR, podCIDRs },
+    status: {
+      addresses: recordsOf(addresses).map(({ type, address }) => ({ type, address })),
+      conditions: recordsOf(conditions)
+        .filter(({ type }) => type === 'Ready')
+        .map(({ type, status: value }) => ({ type, status: value })),
+      daemonEndpoints: { kubeletEndpoint: { Port } },
+    },
+  };
+  // What has another type in it is refused with the spec that it becomes part of.
+  return node as KubernetesNode;
+}
+
+const recordOf = (value: unknown): Readonly<Record<string, unknown>> =>
+  typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
+
+const recordsOf = (value: unknown): readonly Readonly<Record<string, unknown>>[] =>
+  Array.isArray(value) ? value.map(recordOf) : [];
 
 /** How a Node is read. */
 export interface NodeReading {
@@ -53,10 +94,10 @@ export function nodeSpecOf(node: KubernetesNode, reading: NodeReading): NodeSpec
   const result: NodeSpec = {
     name,
     address,
-    port: portOf(annotations['tunnel-dialer/ssh-port']),
+    port: portOf(annotations[PORT_ANNOTATION]),
     addresses: [...new Set(usable.map((each) => each.address))],
     podCIDRs: spec.podCIDRs ?? (spec.podCIDR ? [spec.podCIDR] : []),
-    hostKey: annotations['tunnel-dialer/ssh-host-key'],
+    hostKey: annotations[HOST_KEY_ANNOTATION],
     kubeletPort: kubeletPortOf(status),
     clusterReady: isReady(status.conditions ?? []),
     via: reading.bastions.at(-1)?.name,
@@ -77,7 +118,7 @@ function isHost(address: string): boolean {
 function portOf(annotation: string | undefined): number | undefined {
   if (annotation === undefined) return undefined;
   if (/^\d{1,5}$/.test(annotation)) return Number(annotation);
-  throw new Error('its annotation tunnel-dialer/ssh-port is no port');
+  throw new Error(`its annotation ${PORT_ANNOTATION} is no port`);
 }
 
 function kubeletPortOf({ daemonEndpoints }: NonNullable<KubernetesNode['status']>): number | undefined {

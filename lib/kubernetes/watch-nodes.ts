@@ -2,7 +2,7 @@ import { unlessAborted } from '../unless-aborted.js';
 import { errorOfStatus, getFromApi, type Status } from './api-request.js';
 import type { CredentialSource } from './cluster-access.js';
 import { linesOf } from './lines.js';
-import type { KubernetesNode } from './node-spec.js';
+import { trimNode, type KubernetesNode } from './node-spec.js';
 import { TimeLimit } from './time-limit.js';
 
 export interface WatchOptions {
@@ -84,7 +84,7 @@ function parseEvent(line: string): NodeEvent {
     case 'MODIFIED':
     case 'DELETED':
     case 'BOOKMARK':
-      return { type, object };
+      return { type, object: trimNode(object) };
     case 'ERROR':
       throw errorOfStatus(Number.isInteger(object.code) ? Number(object.code) : 500, object);
     default:

@@ -1,4 +1,7 @@
 import { expect } from 'chai';
+import { Readable } from 'node:stream';
+import { textOf } from '../../lib/kubernetes/api-request.js';
+import { rejection } from '../support/dialer.js';
 import { hang, status, type FakeApiServer } from '../support/fake-api-server.js';
 import { nodeOf, Stage } from './stage.js';
 
@@ -163,6 +166,64 @@ describe('kubernetesNodes: faults', () => {
     expect(await followed.next()).to.include('not a list of nodes');
     expect(await followed.next()).to.include('not a list of nodes');
     expect(await followed.next()).to.equal('a,b');
+  });
+
+  it('leaves out what is no node, in a list and in a watch', async () => {
+    const { server } = stage;
+    const nodes = [null, 7, [], { metadata: null }, { metadata: { name: { a: 1 } } }, nodeOf('a')];
+    server.fail('list', (response) =>
+      response.end(JSON.stringify({ items: nodes, metadata: { resourceVersion: '102' } })),
+    );
+    const followed = await stage.follow();
+    expect(await followed.next()).to.equal('a');
+    const next = followed.next();
+    await server.request('watch');
+    for (const object of [[], { metadata: null }, { metadata: { name: 7 } }, nodeOf('c')])
+      server.tell({ type: 'ADDED', object });
+    expect(await next).to.equal('a,c');
+    const last = followed.next();
+    server.tell({
+      type: 'ADDED',
+      object: { ...nodeOf('d'), metadata: { name: 'd', resourceVersion: { a: 1 } } },
+    });
+    expect(await last).to.equal('a,c,d');
+    void followed.next();
+    server.endWatches();
+    expect((await server.request('watch', 2)).query.resourceVersion).to.equal('102');
+  });
+
+  it('gives up a list that has no end', async () => {
+    const { server } = stage;
+    const page = (items: readonly unknown[], next?: unknown) =>
+      JSON.stringify({ items, metadata: { resourceVersion: '1', continue: next } });
+    const many = Array.from({ length: 50_001 }, (_, index) => ({ metadata: { name: `n${index}` } }));
+    server.fail(
+      'list',
+      (response) => response.end(page([], 'x')),
+      (response) => response.end(page([], 'x')),
+      (response) => response.end(page(many, 'x')),
+      (response) => response.end(page(many)),
+      (response) => response.end(page([], { next: 'x' })),
+    );
+    const followed = await stage.follow();
+    expect(await followed.next()).to.equal('Error: the API gives the same page of nodes again and again');
+    expect(await followed.next()).to.equal(
+      'Error: the API lists more than 100000 nodes: ask for fewer by labelSelector',
+    );
+    expect(await followed.next()).to.include('not a list of nodes');
+    expect(await followed.next()).to.equal('a,b');
+  });
+
+  it('gives up a page that has no end', async () => {
+    const part = 'x'.repeat(2 ** 20);
+    const parts = Array.from({ length: 65 }, () => part);
+    const { signal } = new AbortController();
+    const length = async (of: readonly string[]) => (await textOf(Readable.from(of), signal)).length;
+    expect(await length(parts.slice(1))).to.equal(2 ** 26);
+    expect(await rejection(length(parts))).to.have.property(
+      'message',
+      'the answer of the API broke off: it is longer than 67108864 characters',
+    );
   });
 
   for (const code of [401, 403, 429, 500, 503]) {

@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import { normalizeNodes } from '../../lib/fleet/node.js';
 import { debug } from '../../lib/diagnostics.js';
 import { KnownNodes } from '../../lib/kubernetes/known-nodes.js';
-import { ADDRESS_TYPES, nodeSpecOf, type KubernetesNode } from '../../lib/kubernetes/node-spec.js';
+import { ADDRESS_TYPES, nodeSpecOf, trimNode, type KubernetesNode } from '../../lib/kubernetes/node-spec.js';
 import { nodeOf } from './stage.js';
 
 const reading = { addressTypes: ADDRESS_TYPES, annotations: true, bastions: [] };
@@ -11,6 +11,78 @@ const pin = `SHA256:${'A'.repeat(43)}`;
 const annotated = (annotations: Record<string, string>): KubernetesNode => ({
   ...nodeOf('a'),
   metadata: { name: 'a', annotations },
+});
+
+describe('trimNode', () => {
+  const full = nodeOf('a', {
+    metadata: {
+      name: 'a',
+      resourceVersion: '7',
+      annotations: { 'tunnel-dialer/ssh-port': '2222', 'tunnel-dialer/ssh-host-key': pin },
+    },
+  });
+
+  it('leaves away nothing that is read', () => {
+    expect(nodeSpecOf(trimNode(full), reading)).to.deep.equal(nodeSpecOf(full, reading));
+    expect(nodeSpecOf(full, reading)).to.include({ port: 2222, hostKey: pin, clusterReady: true });
+    expect(trimNode(full).metadata?.resourceVersion).to.equal('7');
+    const old = nodeOf('b', { spec: { podCIDR: '10.1.0.0/24' } });
+    expect(nodeSpecOf(trimNode(old), reading)).to.deep.equal(nodeSpecOf(old, reading));
+  });
+
+  it('leaves away what is not read', () => {
+    const padding = 'x'.repeat(1000);
+    const node = {
+      ...full,
+      padding,
+      metadata: { ...full.metadata, padding, annotations: { ...full.metadata.annotations, padding } },
+      spec: { ...full.spec, padding },
+      status: {
+        ...full.status,
+        padding,
+        addresses: full.status?.addresses?.map((address) => ({ ...address, padding })),
+        conditions: [
+          { type: 'Ready', status: 'True', padding },
+          { type: padding, status: 'True' },
+        ],
+        daemonEndpoints: { kubeletEndpoint: { Port: 10250, padding }, padding },
+      },
+    };
+    const trimmed = trimNode(node);
+    expect(JSON.stringify(trimmed)).not.to.include(padding);
+    expect(nodeSpecOf(trimmed, reading)).to.deep.equal(nodeSpecOf(full, reading));
+  });
+
+  it('takes anything, of which there is either a spec or what is wrong with it', () => {
+    const wrong: readonly unknown[] = [null, undefined, 7, 'x', true, [], [null], {}, { a: 1 }];
+    const nodes = wrong.flatMap((value): unknown[] => [
+      value,
+      { ...full, metadata: value },
+      { ...full, metadata: { ...full.metadata, name: value } },
+      { ...full, metadata: { ...full.metadata, annotations: value } },
+      { ...full, metadata: { name: 'a', annotations: { 'tunnel-dialer/ssh-port': value } } },
+      { ...full, metadata: { name: 'a', annotations: { 'tunnel-dialer/ssh-host-key': value } } },
+      { ...full, spec: value },
+      { ...full, spec: { podCIDR: value } },
+      { ...full, spec: { podCIDRs: value } },
+      { ...full, status: value },
+      ...['addresses', 'conditions', 'daemonEndpoints'].flatMap((key) => [
+        { ...full, status: { ...full.status, [key]: value } },
+        { ...full, status: { ...full.status, [key]: [value] } },
+        { ...full, status: { ...full.status, [key]: [{ type: value, address: value, status: value }] } },
+      ]),
+      { ...full, status: { ...full.status, daemonEndpoints: { kubeletEndpoint: value } } },
+      { ...full, status: { ...full.status, daemonEndpoints: { kubeletEndpoint: { Port: value } } } },
+    ]);
+    const bastions = [{ name: 'bastion', address: 'bastion.example' }];
+    for (const node of nodes) {
+      try {
+        normalizeNodes([nodeSpecOf(trimNode(node), { ...reading, bastions }), ...bastions]);
+      } catch (error) {
+        expect((error as Error).name, JSON.stringify(node)).not.to.equal('TypeError');
+      }
+    }
+  });
 });
 
 describe('nodeSpecOf', () => {
