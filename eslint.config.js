@@ -25,7 +25,15 @@ if (misplaced.length > 0)
 /** What adapters may know: the contract, not a transport. */
 const adapters = {
   http: ['errors', 'validation', 'dialer', 'socket-like', 'tls-source'],
-  kubernetes: ['errors', 'diagnostics', 'validation', 'unless-aborted', 'backoff', 'fleet'],
+  kubernetes: [
+    'errors',
+    'diagnostics',
+    'validation',
+    'unless-aborted',
+    'read-regular-file',
+    'backoff',
+    'fleet',
+  ],
   metrics: ['errors', 'validation', 'dialer', 'diagnostics-events'],
 };
 

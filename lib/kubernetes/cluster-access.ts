@@ -1,6 +1,7 @@
 import { spawn, type ChildProcess, type SpawnOptions } from 'node:child_process';
 import type { RequestOptions } from 'node:https';
 import { KubeConfig } from '@kubernetes/client-node';
+import { readToken, tokenFileOf } from './token-file.js';
 
 /** Where it is written how to reach a cluster's API. */
 export type ClusterPlace =
@@ -40,12 +41,13 @@ const MAX_SHOWN = 300;
 
 export function accessTo(place: ClusterPlace): ClusterAccess {
   return () => {
-    const config = unlessSecret(`cannot use the ${place.name}`, () => load(place));
+    const { config, tokenFile } = unlessSecret(`cannot use the ${place.name}`, () => load(place));
     return async (signal) => {
       const options: RequestOptions = {};
       endPluginWith(signal, config);
       try {
         await config.applyToHTTPSOptions(options);
+        if (tokenFile !== undefined) setToken(options, await readToken(tokenFile));
       } catch (error) {
         throw withoutSecrets(`no credentials for the ${place.name}`, error);
       }
@@ -54,13 +56,18 @@ export function accessTo(place: ClusterPlace): ClusterAccess {
   };
 }
 
-function load(place: ClusterPlace): KubeConfig {
+interface Loaded {
+  readonly config: KubeConfig;
+  readonly tokenFile?: string | undefined;
+}
+
+function load(place: ClusterPlace): Loaded {
   const config = new KubeConfig();
   if (place.kind === 'in-cluster') {
     const missing = ['KUBERNETES_SERVICE_HOST', 'KUBERNETES_SERVICE_PORT'].find((name) => !process.env[name]);
     if (missing !== undefined) throw new Error(`${missing} is not set: this is no pod of a cluster`);
     config.loadFromCluster(place.root);
-    return config;
+    return { config };
   }
   if (place.path === undefined) config.loadFromDefault();
   else config.loadFromFile(place.path);
@@ -70,7 +77,9 @@ function load(place: ClusterPlace): KubeConfig {
   }
   if (place.context !== undefined) config.setCurrentContext(place.context);
   requireContext(config);
-  return config;
+  const user = config.getCurrentUser()?.name;
+  // Where the library falls back to the service account of a pod, no file has a user of that name.
+  return { config, tokenFile: user === undefined ? undefined : tokenFileOf(user, place.path) };
 }
 
 const FALLBACK = 'http://localhost:8080';
@@ -130,6 +139,14 @@ function spawnUntil(
   if (signal.aborted) end();
   else signal.addEventListener('abort', end, { once: true });
   return plugin;
+}
+
+/** In place of the token in the kubeconfig itself, if there is one, as kubectl does. */
+function setToken(options: RequestOptions, token: string): void {
+  options.headers = {
+    ...(options.headers as Record<string, string> | undefined),
+    Authorization: `Bearer ${token}`,
+  };
 }
 
 /** Files of tokens often end in a line feed, which no header may have. */

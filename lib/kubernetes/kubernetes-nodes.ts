@@ -108,7 +108,7 @@ const checkOptions = objectOf({
  * the nodes are followed. Its account has to be allowed to `list` and `watch` nodes.
  *
  * Needs the package `@kubernetes/client-node` 1.4, which knows kubeconfig files and their ways to authenticate: client certificate,
- * bearer token, exec plugin, OIDC, service account.
+ * bearer token or the file that it is in, exec plugin, OIDC, service account.
  *
  * @throws {@link InvalidOptionError} `ERR_TUNNEL_INVALID_OPTION`
  */

@@ -1,7 +1,8 @@
 import { expect } from 'chai';
+import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { delimiter, join } from 'node:path';
 import { inspect } from 'node:util';
 import { createAuthority } from '../../examples/support/certificates.js';
 import { kubernetesNodes } from '../../lib/kubernetes/index.js';
@@ -74,6 +75,68 @@ describe('kubernetesNodes: credentials', () => {
     let update = await followed.next();
     while (update.includes('401')) update = await followed.next();
     expect(update).to.equal('a');
+  });
+
+  it('sends the token of a tokenFile beside the kubeconfig rather than one in it, and reads it for each request', async () => {
+    const { server } = stage;
+    await stage.write('token', ' good\r\n');
+    await kubeconfig({ tokenFile: 'token', token: 'old' });
+    const followed = stage.followAsIs();
+    expect(await followed.next()).to.equal('a');
+    const next = followed.next();
+    await server.request('watch');
+    expect(server.asked.map(({ authorization }) => authorization)).to.deep.equal([
+      'Bearer good',
+      'Bearer good',
+    ]);
+    server.tokens.clear();
+    server.tokens.add('rotated');
+    await stage.write('token', 'rotated');
+    server.endWatches();
+    expect((await server.request('watch', 2)).authorization).to.equal('Bearer rotated');
+    server.put(nodeOf('b'));
+    expect(await next).to.equal('a,b');
+  });
+
+  it('finds the tokenFile of the user in use, in whichever of several kubeconfig files has that user', async () => {
+    const { server } = stage;
+    const users = (name: string, tokenFile: string) => ({ users: [{ name, user: { tokenFile } }] });
+    const whole = JSON.parse(server.kubeconfig()) as object;
+    const write = (name: string, content: object) => stage.write(name, JSON.stringify(content));
+    await mkdir(join(stage.folder, '.kube'));
+    await write('one', { ...whole, ...users('other', 'bad') });
+    await write('two', users('u', 'token'));
+    await write('.kube/config', { ...whole, ...users('u', '../token') });
+    await stage.write('token', 'good');
+    await stage.write('bad', 'bad');
+    process.env.KUBECONFIG = ['one', 'two'].map((name) => join(stage.folder, name)).join(delimiter);
+    expect(await stage.followAsIs({ kubeconfig: undefined }).next()).to.equal('a');
+    process.env.KUBECONFIG = '';
+    process.env.HOME = stage.folder;
+    expect(await stage.followAsIs({ kubeconfig: undefined }).next()).to.equal('a');
+  });
+
+  it('names a tokenFile that has no token, waits for none, and asks nothing without one', async () => {
+    const { asked } = stage.server;
+    const path = join(stage.folder, 'token');
+    const failureOf = async (tokenFile: unknown = path): Promise<string> => {
+      await kubeconfig({ tokenFile });
+      return stage.followAsIs().next();
+    };
+    expect(await failureOf()).to.include(`cannot read its tokenFile ${path} (ENOENT)`);
+    for (const text of ['', '\n', 'hunter2\r\nX-Evil: 1', 'hunter 2', 'hunter²']) {
+      await stage.write('token', text);
+      expect(await failureOf())
+        .to.include(`its tokenFile ${path} holds no token`)
+        .and.not.include('hunter');
+    }
+    await stage.write('token', 'x'.repeat(2 ** 17));
+    expect(await failureOf()).to.include(`cannot read its tokenFile ${path} (it is longer than 65536 bytes)`);
+    await rm(path);
+    execFileSync('mkfifo', [path]);
+    expect(await failureOf()).to.include(`cannot read its tokenFile ${path} (it is not a regular file)`);
+    expect(await failureOf({})).to.include('its tokenFile is no path');
+    expect(asked).to.deep.equal([]);
   });
 
   it('sends what an exec plugin prints', async () => {
