@@ -1,9 +1,8 @@
-import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { InvalidOptionError } from './errors.js';
 import { fileVersions, followFiles } from './follow-files.js';
 import type { CredentialsUpdate, SshOptions } from './options.js';
-import { readRegularFile } from './read-regular-file.js';
+import { readRegularFile, readRegularFileSync } from './read-regular-file.js';
 import { knownHosts } from './ssh/host-keys/known-hosts.js';
 import {
   describeValue,
@@ -88,14 +87,14 @@ export function credentialFiles(options: CredentialFilesOptions): SshOptions {
 
 function readKey(path: string): Buffer {
   try {
-    return readFileSync(path);
+    return readRegularFileSync(path, MAX_KEY_BYTES);
   } catch (error) {
     throw unreadable(path, error);
   }
 }
 
 function unreadable(path: string | undefined, cause: unknown): InvalidOptionError {
-  const code = (cause as NodeJS.ErrnoException).code ?? 'unreadable';
-  const problem = `cannot read ${describeValue(path)} (${code}): give the path of a private key that this process may read`;
+  const { code, message } = cause as NodeJS.ErrnoException;
+  const problem = `cannot read ${describeValue(path)} (${code ?? message}): give the path of a private key that this process may read`;
   return new InvalidOptionError(`${OPTIONS}.privateKeyFile`, problem, { cause });
 }

@@ -1,4 +1,5 @@
 import { expect } from 'chai';
+import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rename, rm, symlink, unlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -137,6 +138,33 @@ describe('credentialFiles', () => {
       await roundTrip(await dial(dialer));
     });
   }
+
+  it('refuses what is no file whose end is known, and waits for none', async () => {
+    const refusalOf = (path: string, option: 'privateKeyFile' | 'knownHostsFile'): string => {
+      try {
+        files({ [option]: path });
+        return 'none';
+      } catch (error) {
+        return String(error);
+      }
+    };
+    for (const option of ['privateKeyFile', 'knownHostsFile'] as const)
+      expect(refusalOf('/dev/null', option)).to.include('"/dev/null" (it is not a regular file)');
+    const fifo = join(directory, 'fifo');
+    execFileSync('mkfifo', [fifo]);
+    for (const option of ['privateKeyFile', 'knownHostsFile'] as const)
+      expect(refusalOf(fifo, option)).to.include('fifo" (it is not a regular file)');
+    const dialer = create();
+    await rename(fifo, privateKeyFile);
+    expect((await told(dialer)).failure?.message).to.include('id_ed25519" (it is not a regular file)');
+    await writeFile(join(directory, 'new'), node.ssh.privateKey);
+    await rename(join(directory, 'new'), privateKeyFile);
+    await rm(knownHostsFile);
+    execFileSync('mkfifo', [knownHostsFile]);
+    await until('the known_hosts that is none', () =>
+      Boolean(dialer.status().credentials?.failure?.message.includes('known_hosts" (it is not a regular')),
+    );
+  });
 
   it('tells nothing of files that are as they were when they were read', async () => {
     const updates = files().updates!.follow(AbortSignal.timeout(200));

@@ -1,10 +1,13 @@
-import { readFileSync } from 'node:fs';
 import { InvalidOptionError } from '../../errors.js';
+import { readRegularFileSync } from '../../read-regular-file.js';
 import { describeKind, describeValue } from '../../validation.js';
 import type { HostKeyVerifier } from './verifier.js';
 import { KnownHostsFile, parseKnownHostsLine } from './known-hosts-file.js';
 
 const OPTION = 'knownHosts(pathOrText)';
+
+/** More than the keys of a hundred thousand nodes take. */
+const MAX_FILE_BYTES = 64 * 2 ** 20;
 
 function isText(pathOrText: string): boolean {
   return pathOrText.includes('\n') || ['key', 'revoked'].includes(parseKnownHostsLine(pathOrText).kind);
@@ -12,14 +15,15 @@ function isText(pathOrText: string): boolean {
 
 function read(path: string): string {
   try {
-    return readFileSync(path, 'utf8');
+    return readRegularFileSync(path, MAX_FILE_BYTES).toString();
   } catch (cause) {
+    const { code, message } = cause as NodeJS.ErrnoException;
     const tilde = path.startsWith('~')
       ? '; a leading ~ means nothing outside of a shell: use os.homedir()'
       : '';
     throw new InvalidOptionError(
       OPTION,
-      `cannot read ${describeValue(path)} (${(cause as NodeJS.ErrnoException).code ?? 'unreadable'}): ` +
+      `cannot read ${describeValue(path)} (${code ?? message}): ` +
         `give the path of a known_hosts file that this process may read, or the text of one${tilde}`,
       { cause },
     );

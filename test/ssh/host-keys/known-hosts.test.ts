@@ -1,5 +1,5 @@
 import { createHmac, randomBytes } from 'node:crypto';
-import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, truncateSync, writeFileSync } from 'node:fs';
 import { spawnSync } from 'node:child_process';
 import { inspect } from 'node:util';
 import { expect } from 'chai';
@@ -477,11 +477,24 @@ describe('knownHosts', () => {
 
     it('is refused when the file cannot be read', () => {
       mkdirSync(inTempDir('directory'));
-      expect(refusal(() => knownHosts(inTempDir('directory'))).message).to.include('EISDIR');
+      expect(refusal(() => knownHosts(inTempDir('directory'))).message).to.include(
+        '(it is not a regular file)',
+      );
       if (process.getuid?.() === 0) return; // root may read everything
       writeFileSync(inTempDir('unreadable'), `node-1 ${A}\n`);
       chmodSync(inTempDir('unreadable'), 0);
       expect(refusal(() => knownHosts(inTempDir('unreadable'))).message).to.include('EACCES');
+    });
+
+    it('is refused at once when it is no file whose end is known, or a very long one', () => {
+      const refused = (path: string) => refusal(() => knownHosts(path)).message;
+      expect(refused('/dev/null')).to.include('"/dev/null" (it is not a regular file)');
+      // Whoever opens it as other files waits for a writer, and this test for good.
+      expect(spawnSync('mkfifo', [inTempDir('fifo')]).status).to.equal(0);
+      expect(refused(inTempDir('fifo'))).to.include('fifo" (it is not a regular file)');
+      writeFileSync(inTempDir('long'), '');
+      truncateSync(inTempDir('long'), 2 ** 26 + 1);
+      expect(refused(inTempDir('long'))).to.include('(it is longer than 67108864 bytes)');
     });
 
     it('is refused in UTF-16, and says what is wrong with it', () => {
