@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { request as requestHttp, type IncomingMessage } from 'node:http';
 import { request as requestHttps } from 'node:https';
 import type { Readable } from 'node:stream';
+import { printable } from '../printable.js';
 import type { Credentials } from './cluster-access.js';
 
 /** The API answered, but not what was asked for. */
@@ -103,8 +104,8 @@ export function reasonOf(error: unknown, signal: AbortSignal, problem: string): 
 
 /** The error that a Status stands for. */
 export function errorOfStatus(code: number, { message }: Status): ApiError {
-  const said = typeof message === 'string' ? `: ${message.slice(0, MAX_SHOWN)}` : '';
-  return new ApiError(code, `the API answers ${code}${said.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu, ' ')}`);
+  const said = typeof message === 'string' ? `: ${printable(message, MAX_SHOWN)}` : '';
+  return new ApiError(code, `the API answers ${code}${said}`);
 }
 
 /** Whatever its body is, the status is told. */

@@ -1,6 +1,7 @@
 import { spawn, type ChildProcess, type SpawnOptions } from 'node:child_process';
 import type { RequestOptions } from 'node:https';
 import { KubeConfig } from '@kubernetes/client-node';
+import { printable } from '../printable.js';
 import { readToken, tokenFileOf } from './token-file.js';
 
 /** Where it is written how to reach a cluster's API. */
@@ -176,9 +177,6 @@ function withoutSecrets(problem: string, error: unknown): Error {
   if (error instanceof TypeError)
     return new Error(`${problem}: something in it is missing, or of a wrong type`);
   // A plugin's complaint is made for a terminal.
-  const said = error.message
-    .replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu, ' ')
-    .trim()
-    .slice(0, MAX_SHOWN);
+  const said = printable(error.message, MAX_SHOWN);
   return new Error(`${problem}: ${said || 'its plugin failed, and does not say why'}`);
 }

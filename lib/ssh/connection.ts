@@ -1,13 +1,14 @@
 import { AbortSource, type AbortableSignal } from '../abortable-signal.js';
 import { debug } from '../diagnostics.js';
 import { ClosedError, TransportError, formatEndpoint, type TunnelError } from '../errors.js';
+import { printable } from '../printable.js';
 import { AckNudge, delaysSmallAnswers } from './ack-nudge.js';
 import { NO_BYTES, type ByteCounts } from './byte-counts.js';
 import { ChannelOpening, type OpenRequest } from './channel-opening.js';
 import { ChannelRoster } from './channel-roster.js';
 import { ChannelTable } from './channel-table.js';
 import { Channel, type ChannelOwner, type ChannelPeer } from './channel.js';
-import { asTunnelError, openFailure, printable, withPrintableText, type OpenRefusal } from './failures.js';
+import { asTunnelError, openFailure, withPrintableText, type OpenRefusal } from './failures.js';
 import { handshake, type Link, type Patience, type SshTarget } from './handshake.js';
 import { Keepalive } from './keepalive.js';
 import { isExchangingKeys, takeOverChannels } from './ssh2-internals.js';

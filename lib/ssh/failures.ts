@@ -9,6 +9,7 @@ import {
   type EndpointErrorCode,
   type ErrorContext,
 } from '../errors.js';
+import { printable } from '../printable.js';
 
 /*
  * The one place that knows what ssh2 1.17 and the common sshds say when something fails, and what it means.
@@ -74,12 +75,6 @@ const messageOf = (error: Error): string =>
   error instanceof AggregateError && error.message === ''
     ? error.errors.map((one) => (one instanceof Error ? one.message : String(one))).join(', ')
     : error.message;
-
-/** Text from a peer, made safe for logs and terminals and cut to a length that a person reads. */
-export function printable(text: string): string {
-  const clean = text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu, ' ').trim();
-  return clean.length > 200 ? `${clean.slice(0, 200)}…` : clean;
-}
 
 /** A dial that reached its node. */
 interface EndpointContext {

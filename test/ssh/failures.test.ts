@@ -8,13 +8,7 @@ import {
   HostKeyError,
   TransportError,
 } from '../../lib/errors.js';
-import {
-  OpenRefusal,
-  asTunnelError,
-  connectFailure,
-  openFailure,
-  printable,
-} from '../../lib/ssh/failures.js';
+import { OpenRefusal, asTunnelError, connectFailure, openFailure } from '../../lib/ssh/failures.js';
 
 const where = { node: 'node-1', host: '10.0.0.1', port: 10250 };
 const at = { ...where, openChannels: 0 };
@@ -200,12 +194,6 @@ describe('connectFailure', () => {
       accepted: ['\u001b[31mred'],
     });
     expect(error.message).to.match(/^[ -~]*$/);
-  });
-});
-
-describe('printable', () => {
-  it('keeps text and replaces runs of control, format and separator characters by a space', () => {
-    expect(printable('  ein „Satz“\r\n\u0000\u009b\u200b\u2029ende ')).to.equal('ein „Satz“ ende');
   });
 });
 

@@ -1,5 +1,5 @@
 import type { ObservedStatus } from './observed.js';
-import { toPrintableJson } from './printable.js';
+import { toPrintableJson } from './printable-json.js';
 
 /** How far a reader has read. */
 export interface Position {

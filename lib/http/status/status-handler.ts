@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { spelledOut } from '../../printable.js';
 import { answer, begin } from './answer.js';
 import { EventStream } from './event-stream.js';
 import type { ObservableDialer } from './observed.js';
@@ -9,7 +10,7 @@ import {
   type StatusHandlerOptions,
 } from './options.js';
 import { page, pageSecurityPolicy } from './page/page.js';
-import { printable, toPrintableJson } from './printable.js';
+import { toPrintableJson } from './printable-json.js';
 import { reasonsAgainst } from './readiness.js';
 
 /** A listener for the `request` event of a `node:http` server. */
@@ -100,7 +101,7 @@ class StatusSite {
   #readiness(response: ServerResponse): void {
     const reasons = reasonsAgainst(this.#dialer.status(), this.#options.staleAfterMs);
     if (reasons.length === 0) answer(response, 200, 'ok\n');
-    else answer(response, 503, reasons.map((reason) => `${printable(reason)}\n`).join(''));
+    else answer(response, 503, reasons.map((reason) => `${spelledOut(reason)}\n`).join(''));
   }
 
   #status(response: ServerResponse): void {
