@@ -1,8 +1,10 @@
 import { InvalidOptionError } from '../../errors.js';
 import {
+  arrayOf,
   callable,
   describeKind,
   describeValue,
+  host,
   integer,
   milliseconds,
   objectOf,
@@ -23,6 +25,11 @@ export interface MetricsRegistry {
 export interface StatusHandlerOptions {
   /** Where the handler is mounted, such as `/tunnels`, if the server leaves that in `request.url`. Default: the root. */
   prefix?: string | undefined;
+  /**
+   * Names that the page, `/statusz` and `/events` may be asked for by, such as `tunnels.example.com`, beside IP addresses, `localhost` and
+   * the name of this machine; requests for another host are answered with 403. Case and ports do not matter. Default: none.
+   */
+  hosts?: readonly string[] | undefined;
   /** How long the source of the nodes may have failed before `/readyz` does, in milliseconds. Default: 300 000. */
   staleAfterMs?: number | undefined;
   /** What `/metrics` answers with. Default: 404. */
@@ -59,6 +66,7 @@ const registry: Check<MetricsRegistry> = (value, path) => {
 
 const checkShape = objectOf({
   prefix: withDefault(prefix, ''),
+  hosts: withDefault(arrayOf(host), []),
   staleAfterMs: withDefault(milliseconds(), 300_000),
   metrics: optional(registry),
   refreshMs: withDefault(milliseconds(100), 2_000),

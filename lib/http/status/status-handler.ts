@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { spelledOut } from '../../printable.js';
+import { describeValue } from '../../validation.js';
 import { answer, begin } from './answer.js';
 import { EventStream } from './event-stream.js';
 import type { ObservableDialer } from './observed.js';
@@ -12,6 +13,7 @@ import {
 import { page, pageSecurityPolicy } from './page/page.js';
 import { toPrintableJson } from './printable-json.js';
 import { reasonsAgainst } from './readiness.js';
+import { ServedHosts } from './served-hosts.js';
 
 /** A listener for the `request` event of a `node:http` server. */
 export interface StatusHandler {
@@ -24,7 +26,8 @@ export interface StatusHandler {
  * A request listener that shows how a dialer fares: `/` as a page that keeps itself up to date, `/statusz` as JSON, `/healthz` and
  * `/readyz` for load balancers and kubelets, `/metrics` for Prometheus.
  *
- * It tells names, addresses and failures of nodes to whoever asks, and no secrets. Asking for a password is the server's business.
+ * It tells names, addresses and failures of nodes to whoever asks, and no secrets. Asking for a password is the server's business. That
+ * no page of somebody else's asks in the name of whoever looks at it, the option `hosts` sees to.
  *
  * @example
  * ```ts
@@ -48,19 +51,21 @@ class StatusSite {
   readonly #options: CheckedStatusOptions;
   readonly #events: EventStream;
   readonly #paths: ReadonlyMap<string, Responder>;
+  readonly #hosts: ServedHosts;
 
   constructor(dialer: ObservableDialer, options: CheckedStatusOptions) {
     this.#dialer = dialer;
     this.#options = options;
+    this.#hosts = new ServedHosts(options.hosts);
     this.#events = new EventStream({ ...options, dialer, onError: (error) => this.#report(error) });
     const paths: Record<string, Responder> = {
-      '': (response) => this.#page(response),
-      '/': (response) => this.#page(response),
+      '': this.#unlessStrange((response) => this.#page(response)),
+      '/': this.#unlessStrange((response) => this.#page(response)),
       '/healthz': (response) => this.#health(response),
       '/readyz': (response) => this.#readiness(response),
-      '/statusz': (response) => this.#status(response),
+      '/statusz': this.#unlessStrange((response) => this.#status(response)),
       '/metrics': (response) => this.#metrics(response),
-      '/events': (response, request) => this.#stream(response, request),
+      '/events': this.#unlessStrange((response, request) => this.#stream(response, request)),
     };
     this.#paths = new Map(Object.entries(paths));
   }
@@ -83,6 +88,16 @@ class StatusSite {
     } else if (request.method !== 'GET' && request.method !== 'HEAD') {
       answer(response, 405, 'only GET and HEAD are answered\n', { Allow: 'GET, HEAD' });
     } else await respond(response, request);
+  }
+
+  /** Probes and Prometheus come by any name, and are told little; what is told of every node is for those who know ours. */
+  #unlessStrange(respond: Responder): Responder {
+    return (response, request) => {
+      const name = this.#hosts.strangeNameIn(request);
+      if (name === undefined) return respond(response, request);
+      const advice = 'list it in the option hosts of statusHandler, or ask by an IP address';
+      answer(response, 403, `this is not served to requests for ${describeValue(name)}: ${advice}\n`);
+    };
   }
 
   #page(response: ServerResponse): void {

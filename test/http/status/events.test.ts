@@ -127,7 +127,7 @@ describe('statusHandler: events', () => {
       const socket = connect(impatient.port, '127.0.0.1');
       socket.on('error', () => undefined);
       await once(socket, 'connect');
-      socket.write('GET /events HTTP/1.1\r\nHost: x\r\n\r\n');
+      socket.write('GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n');
       await until('a reader', () => dialer.watchers === 2);
       await until('nobody to watch', () => dialer.watchers === 0);
       socket.destroy();
