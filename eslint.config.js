@@ -8,7 +8,7 @@ const floors = [
   ['errors', 'diagnostics', 'abortable-signal', 'socket-like', 'dialer', 'printable'],
   ['validation', 'unless-aborted', 'diagnostics-events', 'follow-files', 'read-regular-file'],
   ['backoff', 'tls-source', 'files-on-demand'],
-  ['ssh', 'tls-files'],
+  ['ssh', 'tls-files', 'source-follower'],
   ['pool'],
   ['fleet'],
   ['options'],

@@ -196,3 +196,6 @@ export class AllNodesFailedError extends AggregateError {
 export function isLasting(failure: TunnelError): boolean {
   return failure instanceof AuthenticationError || failure instanceof HostKeyError;
 }
+
+/** What an error says, or whatever was thrown in place of one. */
+export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

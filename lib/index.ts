@@ -28,7 +28,7 @@ export type {
   DialErrorMessage,
   DialMessage,
 } from './diagnostics-events.js';
-export type { SourceStatus } from './fleet/source-follower.js';
+export type { SourceStatus } from './source-follower.js';
 export type { ByteCounts } from './ssh/byte-counts.js';
 export type { NodeState, NodeStatus } from './fleet/node-status.js';
 export type { ProbeOptions } from './fleet/probe.js';

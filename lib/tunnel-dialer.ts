@@ -7,7 +7,6 @@ import { Fleet } from './fleet/fleet.js';
 import type { NodeStatus } from './fleet/node-status.js';
 import { nodeSourceOf } from './fleet/node-source.js';
 import type { Node, NodeSpec } from './fleet/node.js';
-import { SourceFollower, type SourceFollowerOptions, type SourceStatus } from './fleet/source-follower.js';
 import { Logins } from './logins.js';
 import {
   checkTunnelDialerOptions,
@@ -20,6 +19,7 @@ import { DialReport } from './pool/dial-report.js';
 import { HandshakePermits } from './pool/handshake-permits.js';
 import { NodePool } from './pool/node-pool.js';
 import { Semaphore } from './pool/semaphore.js';
+import { SourceFollower, type SourceFollowerOptions, type SourceStatus } from './source-follower.js';
 import type { ByteCounts } from './ssh/byte-counts.js';
 import type { JumpHost } from './ssh/jump-host.js';
 import type { TunnelSocket } from './dialer.js';

@@ -9,6 +9,7 @@ import {
   HostKeyError,
   InvalidOptionError,
   isLasting,
+  messageOf,
   NodeUnavailableError,
   NoRouteError,
   PoolExhaustedError,
@@ -87,5 +88,12 @@ describe('isLasting', () => {
   it('is true of what only a person can mend', () => {
     const lasting = all.filter(([, , error]) => isLasting(error)).map(([name]) => name);
     expect(lasting).to.deep.equal(['HostKeyError', 'AuthenticationError']);
+  });
+});
+
+describe('messageOf', () => {
+  it('is what an error says, or what was thrown in place of one', () => {
+    const said = [new Error('it broke'), 'it broke', undefined, { toString: () => 'strange' }].map(messageOf);
+    expect(said).to.deep.equal(['it broke', 'it broke', 'undefined', 'strange']);
   });
 });

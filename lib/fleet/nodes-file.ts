@@ -1,4 +1,5 @@
 import type { YAMLParseError } from 'yaml';
+import { messageOf } from '../errors.js';
 import { followFiles } from '../follow-files.js';
 import { readRegularFile } from '../read-regular-file.js';
 import { milliseconds, nonEmptyString, objectOf, withDefault } from '../validation.js';
@@ -88,5 +89,3 @@ function nodesIn(content: unknown): readonly NodeSpec[] {
   if (Array.isArray(nodes)) return comparable(nodes as NodeSpec[]);
   throw new Error('it holds neither a list of nodes nor an object with such a list as "nodes"');
 }
-
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

@@ -1,4 +1,5 @@
 import { debug } from '../diagnostics.js';
+import { messageOf } from '../errors.js';
 import type { NodeSpec } from '../fleet/node.js';
 import { describeValue } from '../validation.js';
 import { nodeSpecOf, type KubernetesNode, type NodeReading } from './node-spec.js';
@@ -59,7 +60,7 @@ export class KnownNodes {
       const spec = nodeSpecOf(node, this.#reading);
       return { spec, text: JSON.stringify(spec) };
     } catch (error) {
-      const text = error instanceof Error ? error.message : String(error);
+      const text = messageOf(error);
       // Kubelets report every few minutes; once is enough.
       if (this.#entries.get(nameOf(node))?.text !== text) {
         debug.kubernetes('node %s is left out: %s', describeValue(nameOf(node)), text);

@@ -1,7 +1,7 @@
 import { statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { debug } from '../../diagnostics.js';
-import { HostKeyError, InvalidOptionError } from '../../errors.js';
+import { HostKeyError, InvalidOptionError, messageOf } from '../../errors.js';
 import { describeKind, describeValue } from '../../validation.js';
 import type { HostIdentity, HostKeyVerdict, HostKeyVerifier } from './verifier.js';
 import { writableNames } from './host-names.js';
@@ -24,8 +24,6 @@ interface Confirmation {
   readonly resolve: () => void;
   readonly reject: (error: HostKeyError) => void;
 }
-
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 const describe = (host: HostIdentity, key: Buffer): string =>
   `${keyTypeOf(key)} ${fingerprintOf(key)} of ${describeValue(host.names[0])} port ${host.port}`;

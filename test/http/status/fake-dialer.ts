@@ -1,6 +1,6 @@
 import { EventEmitter } from 'node:events';
 import type { NodeStatus } from '../../../lib/fleet/node-status.js';
-import type { SourceStatus } from '../../../lib/fleet/source-follower.js';
+import type { SourceStatus } from '../../../lib/source-follower.js';
 import { NO_BYTES } from '../../../lib/ssh/byte-counts.js';
 import type { DialerStatus, TunnelDialerEvents } from '../../../lib/tunnel-dialer.js';
 

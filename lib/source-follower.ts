@@ -1,5 +1,6 @@
-import { debug } from '../diagnostics.js';
-import { unlessAborted } from '../unless-aborted.js';
+import { debug } from './diagnostics.js';
+import { messageOf } from './errors.js';
+import { unlessAborted } from './unless-aborted.js';
 
 /** Something that tells what is to be used, again whenever that changes, and an `Error` while it cannot tell. */
 export interface Source<Update> {
@@ -96,7 +97,7 @@ export class SourceFollower<Update> {
   }
 
   #failed(error: unknown): void {
-    const message = error instanceof Error ? error.message : String(error);
+    const message = messageOf(error);
     const { failure, state } = this.#status;
     debug.dialer('%s: %s', this.#status.name, message);
     this.#become({

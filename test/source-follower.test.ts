@@ -1,11 +1,11 @@
 import { expect } from 'chai';
 import { once } from 'node:events';
 import { EventEmitter } from 'node:events';
-import type { NodeSpec } from '../../lib/fleet/node.js';
-import { nodeSourceOf, type NodeSource, type NodeUpdate } from '../../lib/fleet/node-source.js';
-import { SourceFollower } from '../../lib/fleet/source-follower.js';
-import { InvalidOptionError } from '../../lib/errors.js';
-import { turns } from '../support/dialer.js';
+import type { NodeSpec } from '../lib/fleet/node.js';
+import type { NodeSource, NodeUpdate } from '../lib/fleet/node-source.js';
+import { SourceFollower } from '../lib/source-follower.js';
+import { InvalidOptionError } from '../lib/errors.js';
+import { turns } from './support/dialer.js';
 
 const list = (...names: string[]): NodeSpec[] => names.map((name) => ({ name, address: name }));
 
@@ -135,29 +135,5 @@ describe('SourceFollower', () => {
     expect(applied).to.deep.equal(['a']);
     expect(returned()).to.equal(1);
     expect(hands.listenerCount('update')).to.equal(0);
-  });
-});
-
-describe('nodeSourceOf', () => {
-  it('takes lists, sources and async iterables', () => {
-    expect(nodeSourceOf(list('a'), 'nodes')).to.equal(undefined);
-    const lists = create().source;
-    expect(nodeSourceOf(lists, 'nodes')).to.equal(lists);
-    const signal = new AbortController().signal;
-    expect(nodeSourceOf(lists.follow(signal), 'nodes')?.name).to.equal('the lists given');
-  });
-
-  it('refuses anything else', () => {
-    for (const wrong of [undefined, null, 'nodes.yaml', 5, {}, new Map(), { follow: 1 }]) {
-      expect(() => nodeSourceOf(wrong as never, 'nodes')).to.throw(InvalidOptionError, /nodesFile/);
-    }
-  });
-
-  it('refuses a source without a name, which status and metrics show', () => {
-    const nameless = { follow: () => create().source.follow(new AbortController().signal) };
-    expect(() => nodeSourceOf(nameless as never, 'nodes')).to.throw(
-      InvalidOptionError,
-      /^nodes\.name must be/,
-    );
   });
 });
