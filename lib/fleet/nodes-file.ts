@@ -67,7 +67,8 @@ async function contentIn(text: string): Promise<unknown> {
     // eslint-disable-next-line no-restricted-syntax -- 2 MB that only YAML needs
     const { parse, YAMLParseError } = await import('yaml');
     try {
-      return parse(text, { logLevel: 'error' });
+      // Merge keys (`<<: *defaults`) are of YAML 1.1, which is what Kubernetes reads.
+      return parse(text, { logLevel: 'error', merge: true });
     } catch (error) {
       // A cause that quotes the file would bring it into a log.
       throw error instanceof YAMLParseError ? new Error(placeOf(error)) : error;
@@ -84,8 +85,8 @@ function placeOf({ code, linePos }: YAMLParseError): string {
 
 /** What each node has to be is the dialer's to judge. */
 function nodesIn(content: unknown): readonly NodeSpec[] {
-  const nodes =
-    typeof content === 'object' && content !== null && 'nodes' in content ? content.nodes : content;
+  if (content === null) throw new Error('it is empty: for no nodes at all write []');
+  const nodes = typeof content === 'object' && 'nodes' in content ? content.nodes : content;
   if (Array.isArray(nodes)) return comparable(nodes as NodeSpec[]);
   throw new Error('it holds neither a list of nodes nor an object with such a list as "nodes"');
 }

@@ -53,6 +53,21 @@ describe('nodesFile', () => {
     }
   });
 
+  it('reads merge keys, as Kubernetes does', async () => {
+    await writeFile(
+      path,
+      'defaults: &defaults { port: 2222, username: tunnel }\n' +
+        'nodes:\n  - { name: a, address: 10.0.0.1, <<: *defaults }\n' +
+        '  - { <<: *defaults, name: b, address: 10.0.0.2, port: 22 }\n',
+    );
+    follow();
+    const { value } = (await updates.next()) as { value: NodeUpdate };
+    expect(value).to.deep.equal([
+      { name: 'a', address: '10.0.0.1', port: 2222, username: 'tunnel' },
+      { name: 'b', address: '10.0.0.2', port: 22, username: 'tunnel' },
+    ]);
+  });
+
   it('follows a file that is edited in place, replaced by rename, or behind a link that is turned', async () => {
     await writeFile(join(directory, 'one'), yaml('a'));
     await writeFile(join(directory, 'two'), yaml('b'));
@@ -84,7 +99,8 @@ describe('nodesFile', () => {
 
   for (const [what, content, message] of [
     ['half of a list', '[{"name":"a","addr', 'cannot read the nodes'],
-    ['nothing', '', 'holds neither a list'],
+    ['nothing', '', 'it is empty'],
+    ['nothing but a comment', '# nodes\n', 'it is empty'],
     ['something else', 'nodes: none', 'holds neither a list'],
     ['a list within itself', 'nodes: &all\n  - name: a\n    addresses: *all\n', 'contains itself'],
     ['tabs where YAML has none', 'nodes:\n\t- name: a', 'cannot read the nodes'],
