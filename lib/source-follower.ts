@@ -1,3 +1,4 @@
+import { Backoff } from './backoff.js';
 import { debug } from './diagnostics.js';
 import { messageOf } from './errors.js';
 import { unlessAborted } from './unless-aborted.js';
@@ -15,8 +16,8 @@ export interface SourceStatus {
   /**
    * - `waiting`: it has not told any yet
    * - `current`: those in use are the ones that it told last, or that it began with
-   * - `stale`: it fails, or has told some that cannot be used; the last good ones stay in use
-   * - `ended`: it will tell no others; those in use stay
+   * - `stale`: it fails, or has told some that cannot be used; the last good ones stay in use, and it goes on trying
+   * - `ended`: it will tell no others; those in use stay. With a `failure` there may have been others
    */
   readonly state: 'waiting' | 'current' | 'stale' | 'ended';
   /** When those in use were told. */
@@ -35,7 +36,13 @@ export interface SourceFollowerOptions<Update> {
   readonly onChange: () => void;
 }
 
-/** Keeps in use what a source tells. Whatever becomes of the source, the last that was good stays. */
+/** When a source that broke is followed again. */
+const AGAIN = Backoff.create({ minMs: 1000, maxMs: 30_000 });
+
+/**
+ * Keeps in use what a source tells. Whatever becomes of the source, the last that was good stays. One that breaks is followed again; one
+ * that then has nothing to tell, as an iterable that can be iterated only once, has ended with its failure.
+ */
 export class SourceFollower<Update> {
   readonly #options: SourceFollowerOptions<Update>;
   readonly #stop = new AbortController();
@@ -64,21 +71,35 @@ export class SourceFollower<Update> {
 
   async #follow(): Promise<void> {
     const { signal } = this.#stop;
-    try {
-      const updates = this.#options.source.follow(signal)[Symbol.asyncIterator]();
+    let backoff = AGAIN;
+    for (;;) {
+      const { updatedAt } = this.#status;
       try {
-        for (;;) {
-          const update = await unlessAborted(updates.next(), signal);
-          if (update.done === true) break;
-          this.#take(update.value);
-        }
-      } finally {
-        // Not waited for: a generator returns only when what it waits for itself is over.
-        void Promise.resolve(updates.return?.()).catch(() => undefined);
+        await this.#followOnce(signal);
+        this.#become({ ...this.#status, state: 'ended' });
+        return;
+      } catch (error) {
+        if (signal.aborted) return;
+        this.#failed(error);
       }
-      this.#become({ ...this.#status, state: 'ended' });
-    } catch (error) {
-      if (!signal.aborted) this.#failed(error);
+      const hasTold = this.#status.updatedAt !== updatedAt;
+      backoff = (hasTold ? AGAIN : backoff).next();
+      if (!(await pause(backoff.delayMs, signal))) return;
+    }
+  }
+
+  /** Throws what the source throws, and the signal's reason. */
+  async #followOnce(signal: AbortSignal): Promise<void> {
+    const updates = this.#options.source.follow(signal)[Symbol.asyncIterator]();
+    try {
+      for (;;) {
+        const update = await unlessAborted(updates.next(), signal);
+        if (update.done === true) break;
+        this.#take(update.value);
+      }
+    } finally {
+      // Not waited for: a generator returns only when what it waits for itself is over.
+      void Promise.resolve(updates.return?.()).catch(() => undefined);
     }
   }
 
@@ -111,4 +132,13 @@ export class SourceFollower<Update> {
     this.#status = status;
     this.#options.onChange();
   }
+}
+
+/** Returns whether the time has passed, which it has not when the signal was aborted meanwhile. */
+async function pause(ms: number, signal: AbortSignal): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined;
+  const over = new Promise<void>((resolve) => (timer = setTimeout(resolve, ms)));
+  await unlessAborted(over, signal).catch(() => undefined);
+  clearTimeout(timer);
+  return !signal.aborted;
 }

@@ -1,7 +1,7 @@
 import { EventEmitter, setMaxListeners } from 'node:events';
 import { debug } from './diagnostics.js';
 import type { DialOptions, Dialer } from './dialer.js';
-import { AllNodesFailedError, ClosedError, InvalidOptionError } from './errors.js';
+import { AllNodesFailedError, ClosedError, InvalidOptionError, NoRouteError } from './errors.js';
 import { firstToOpen } from './fleet/first-to-open.js';
 import { Fleet } from './fleet/fleet.js';
 import type { NodeStatus } from './fleet/node-status.js';
@@ -93,12 +93,14 @@ export class TunnelDialer extends EventEmitter<TunnelDialerEvents> implements Di
   #state: DialerStatus['state'] = 'open';
   #closing: Promise<void> | undefined;
   readonly #closed = new AbortController();
+  /** Aborted when there are no nodes, and never will be. */
+  readonly #nodeless = new AbortController();
 
   /** @throws {@link InvalidOptionError} `ERR_TUNNEL_INVALID_OPTION` with the path of the wrong option */
   constructor(options: TunnelDialerOptions) {
     super();
-    // Each waiting ready() listens to it.
-    setMaxListeners(0, this.#closed.signal);
+    // Each waiting ready() listens to them.
+    setMaxListeners(0, this.#closed.signal, this.#nodeless.signal);
     this.#options = checkTunnelDialerOptions(options);
     this.#logins = new Logins(this.#options);
     const { installKey, installKeyIntervalMs: intervalMs } = this.#options.ssh;
@@ -201,9 +203,9 @@ export class TunnelDialer extends EventEmitter<TunnelDialerEvents> implements Di
   /**
    * Resolves when a node is ready, or with `every` when all are.
    *
-   * @throws the signal's reason; {@link ClosedError}; and when waiting cannot help, because the only nodes that could become ready
-   *   refuse our key, which `ssh.installKey` is not about to put there, or have a host key that we refuse: that error, or
-   *   {@link AllNodesFailedError} for several nodes
+   * @throws the signal's reason; {@link ClosedError}; and when waiting cannot help: {@link NoRouteError} because there are no nodes and
+   *   their source has ended; or, because the only nodes that could become ready refuse our key, which `ssh.installKey` is not about to
+   *   put there, or have a host key that we refuse, that error, or {@link AllNodesFailedError} for several nodes
    */
   async ready(
     options: { signal?: AbortSignal | undefined; every?: boolean | undefined } = {},
@@ -214,7 +216,7 @@ export class TunnelDialer extends EventEmitter<TunnelDialerEvents> implements Di
       this.#closed.signal.throwIfAborted();
       this.#fleet.warm();
       if (this.#isReady(every)) return;
-      await unlessAborted(this.#fleet.changed, this.#closed.signal, signal);
+      await unlessAborted(this.#fleet.changed, this.#closed.signal, this.#nodeless.signal, signal);
     }
   }
 
@@ -292,12 +294,22 @@ export class TunnelDialer extends EventEmitter<TunnelDialerEvents> implements Di
       ...options,
       onChange: () => {
         const { status } = follower;
+        if (event === 'source' && status.state === 'ended') this.#noteEndOfSource(status);
         // A listener that throws must not end the following.
         queueMicrotask(() => this.emit(event, status));
       },
     });
     follower.start();
     return follower;
+  }
+
+  #noteEndOfSource({ name, failure }: SourceStatus): void {
+    const hasNodes = [...this.#fleet.states()].length > 0;
+    if (hasNodes) return;
+    const why = failure === undefined ? '' : `: ${failure.message}`;
+    this.#nodeless.abort(
+      new NoRouteError(`there are no nodes, and ${name} will tell none: it has ended${why}`),
+    );
   }
 
   #nodeState(name: string): void {

@@ -1,4 +1,5 @@
 import { expect } from 'chai';
+import sinon, { type SinonFakeTimers } from 'sinon';
 import { once } from 'node:events';
 import { EventEmitter } from 'node:events';
 import type { NodeSpec } from '../lib/fleet/node.js';
@@ -53,6 +54,18 @@ async function started() {
 }
 
 describe('SourceFollower', () => {
+  let clock: SinonFakeTimers;
+
+  beforeEach(() => {
+    clock = sinon.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  });
+
+  afterEach(() => {
+    const left = clock.countTimers();
+    clock.restore();
+    expect(left).to.equal(0);
+  });
+
   it('waits for the first list, and makes every list the nodes', async () => {
     const { follower, applied, tell, changes } = await started();
     expect(follower.status).to.deep.equal({ name: 'the test', state: 'waiting' });
@@ -96,16 +109,86 @@ describe('SourceFollower', () => {
     expect(follower.status.failure?.message).to.equal('no answer');
   });
 
-  it('keeps the nodes when the source ends, and when it breaks', async () => {
+  it('keeps the nodes when the source ends', async () => {
     const ended = await started();
     await ended.tell(list('a'));
     await ended.tell('end');
     expect(ended.follower.status).to.include({ state: 'ended' });
-    const broken = await started();
-    await broken.tell(list('a'));
-    await broken.tell('throw');
-    expect(broken.follower.status).to.include({ state: 'stale' });
-    expect(broken.follower.status.failure?.message).to.equal('it broke');
+    expect(ended.follower.status).to.not.have.property('failure');
+  });
+
+  /** Lets a wait of this length pass, and what comes after it happen. */
+  const pass = async (ms: number): Promise<void> => {
+    clock.tick(ms);
+    await turns(2);
+  };
+
+  it('keeps the nodes when the source breaks, and follows it again after a while', async () => {
+    const { follower, applied, tell, returned } = await started();
+    await tell(list('a'));
+    await tell('throw');
+    expect(follower.status).to.include({ state: 'stale' });
+    expect(follower.status.failure?.message).to.equal('it broke');
+    await pass(999);
+    await tell(list('too soon'));
+    await pass(1001);
+    await tell(list('b'));
+    expect(applied).to.deep.equal(['a', 'b']);
+    expect(follower.status).to.include({ state: 'current' }).and.not.have.property('failure');
+    expect(returned()).to.equal(1);
+    follower.stop();
+    await turns(2);
+  });
+
+  it('goes on trying a source that breaks before it has told any, less and less often', async () => {
+    let follows = 0;
+    const follower = new SourceFollower({
+      source: {
+        name: 'broken',
+        follow: () => {
+          follows += 1;
+          throw new Error(`not today ${follows}`);
+        },
+      },
+      apply: () => undefined,
+      onChange: () => undefined,
+    });
+    follower.start();
+    await turns(2);
+    expect(follower.status).to.include({ state: 'waiting' });
+    const since = follower.status.failure?.since;
+    const waits = [2, 4, 8, 16, 30, 30].map((seconds) => seconds * 1000);
+    for (const [index, wait] of waits.entries()) {
+      expect(follows).to.equal(index + 1);
+      const startedAt = clock.now;
+      clock.next();
+      expect(clock.now - startedAt).to.be.within(1000, wait);
+      await turns(2);
+    }
+    expect(follower.status.failure).to.deep.equal({ message: 'not today 7', since });
+    follower.stop();
+    await turns(2);
+  });
+
+  it('has ended, with its failure, when all that can be followed is an iterable that broke', async () => {
+    async function* once(): AsyncGenerator<NodeUpdate> {
+      yield await Promise.resolve(list('a'));
+      throw new Error('it broke');
+    }
+    const lists = once();
+    const applied: unknown[] = [];
+    const follower = new SourceFollower({
+      source: { name: 'the lists given', follow: () => lists },
+      apply: (nodes) => void applied.push(nodes),
+      onChange: () => undefined,
+    });
+    follower.start();
+    await turns(2);
+    const { failure } = follower.status;
+    await pass(2000);
+    expect(follower.status).to.deep.include({ state: 'ended', failure });
+    expect(failure?.message).to.equal('it broke');
+    expect(applied).to.have.length(1);
   });
 
   it('says so when the source cannot even be followed', async () => {
@@ -122,6 +205,8 @@ describe('SourceFollower', () => {
     follower.start();
     await turns(2);
     expect(follower.status.failure?.message).to.equal('not today');
+    follower.stop();
+    await turns(2);
   });
 
   it('ends with stop(), though the source hears of nothing, and takes nothing more', async () => {

@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { once } from 'node:events';
-import { InvalidOptionError } from '../lib/errors.js';
+import { InvalidOptionError, NoRouteError } from '../lib/errors.js';
 import type { NodeUpdate } from '../lib/fleet/node-source.js';
 import type { SourceStatus } from '../lib/index.js';
 import type { SshNode } from '../lib/testing/index.js';
@@ -71,6 +71,43 @@ describe('TunnelDialer: a source of nodes', () => {
       dialer.status().nodes.some(({ name, state }) => name === 'b' && state === 'ready'),
     );
     expect(dialer.status().nodes).to.have.length(1);
+  });
+
+  const given = (nodes: AsyncIterable<NodeUpdate>): TunnelDialer => {
+    const dialer = new TunnelDialer({ nodes, ssh: a.ssh });
+    lab.onEnd(() => dialer.destroy());
+    return dialer;
+  };
+
+  it('ends the waiting for nodes when it has ended without any, however it ended', async () => {
+    async function* failing(): AsyncGenerator<NodeUpdate> {
+      yield await Promise.resolve(new Error('no answer'));
+    }
+    async function* empty(): AsyncGenerator<NodeUpdate> {
+      yield await Promise.resolve([]);
+    }
+    for (const [lists, why] of [
+      [failing(), 'it has ended: no answer'],
+      [empty(), 'it has ended'],
+    ] as const) {
+      const dialer = given(lists);
+      const refusal: unknown = await dialer.ready().catch((error: unknown) => error);
+      expect(refusal)
+        .to.be.instanceOf(NoRouteError)
+        .and.have.property('message')
+        .that.satisfies((text: string) => text.endsWith(why));
+      expect(await dialer.ready().catch((error: unknown) => error)).to.equal(refusal);
+    }
+  });
+
+  it('does not end the waiting when it has told nodes before it ended', async () => {
+    async function* lists(): AsyncGenerator<NodeUpdate> {
+      yield await Promise.resolve([a.spec]);
+    }
+    const dialer = given(lists());
+    await dialer.ready();
+    expect(dialer.status().source).to.include({ state: 'ended' });
+    await dialer.ready();
   });
 
   it('cannot be overruled by update()', () => {

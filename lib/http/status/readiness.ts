@@ -3,6 +3,9 @@ import type { ObservedSource, ObservedStatus } from './observed.js';
 /** A node in one of these carries a dial; an idle one connects when it is asked to. */
 const USABLE: readonly string[] = ['ready', 'degraded', 'idle'];
 
+/** A source in one of these that has a failure is behind. */
+const FAILING: readonly string[] = ['stale', 'ended'];
+
 /**
  * Why a dialer should be given no work now, each reason a sentence; none if it should.
  *
@@ -25,7 +28,7 @@ export function reasonsAgainst(status: ObservedStatus, staleAfterMs: number, now
 function problemsOf({ name, state, failure }: ObservedSource, staleAfterMs: number, now: number): string[] {
   const why = failure === undefined ? '' : `: ${failure.message}`;
   if (state === 'waiting') return [`the source of the nodes (${name}) has told none yet${why}`];
-  if (state !== 'stale' || failure === undefined) return [];
+  if (failure === undefined || !FAILING.includes(state)) return [];
   const staleMs = now - failure.since.getTime();
   if (staleMs <= staleAfterMs) return [];
   return [`the source of the nodes (${name}) has been failing for ${Math.floor(staleMs / 1000)} s${why}`];

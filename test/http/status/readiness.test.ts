@@ -67,6 +67,14 @@ describe('statusHandler: readiness', () => {
     await ready();
   });
 
+  it('takes a source that has ended with a failure for one that fails', async () => {
+    const failure = { message: 'it broke', since: ago(50_000) };
+    dialer.source = { name: 'f', state: 'ended', failure };
+    await ready();
+    dialer.source = { ...dialer.source, failure: { ...failure, since: ago(61_500) } };
+    expect(await refused()).to.equal('the source of the nodes (f) has been failing for 61 s: it broke\n');
+  });
+
   it('tells every reason', async () => {
     dialer.nodes = [nodeStatus('a', down)];
     dialer.source = { name: 'f', state: 'stale', failure: { message: 'x', since: ago(100_000) } };
