@@ -4,8 +4,9 @@ import type { NodeSpec } from '../fleet/node.js';
 import { describeValue } from '../validation.js';
 import { nodeSpecOf, type KubernetesNode, type NodeReading } from './node-spec.js';
 
-/** A Node as it was read last: what it is to the fleet, or why it is left out. */
+/** A Node as it was read last. */
 interface Entry {
+  /** What it is to the fleet; while it cannot be used, what it was before. */
   readonly spec: NodeSpec | undefined;
   /** Changes with the spec, or with what is wrong. */
   readonly text: string;
@@ -20,7 +21,7 @@ export class KnownNodes {
     this.#reading = reading;
   }
 
-  /** Those that can be used, and the bastions before them, as a list of their own. */
+  /** Those that can be used, or could, and the bastions before them, as a list of their own. */
   get specs(): readonly NodeSpec[] {
     return [...this.#reading.bastions, ...[...this.#entries.values()].flatMap(({ spec }) => spec ?? [])];
   }
@@ -61,11 +62,15 @@ export class KnownNodes {
       return { spec, text: JSON.stringify(spec) };
     } catch (error) {
       const text = messageOf(error);
+      const known = this.#entries.get(nameOf(node));
+      // A slip in an annotation, or addresses that are gone for a moment, must not end what the node carries.
+      const spec = known?.spec;
       // Kubelets report every few minutes; once is enough.
-      if (this.#entries.get(nameOf(node))?.text !== text) {
-        debug.kubernetes('node %s is left out: %s', describeValue(nameOf(node)), text);
+      if (known?.text !== text) {
+        const outcome = spec === undefined ? 'left out' : 'kept as it was';
+        debug.kubernetes('node %s is %s: %s', describeValue(nameOf(node)), outcome, text);
       }
-      return { spec: undefined, text };
+      return { spec, text };
     }
   }
 }

@@ -138,7 +138,32 @@ describe('kubernetesNodes: list and watch', () => {
     expect(await followed.next()).to.equal('a,b');
     server.put(nodeOf('c'));
     expect(await followed.next()).to.equal('a,b,c');
-    server.put(wrong('b'));
-    expect(await followed.next()).to.equal('a,c');
   });
+
+  for (const how of ['a watch', 'a list'] as const) {
+    it(`keeps a node as it was when ${how} tells what cannot be used, until it is gone`, async () => {
+      const { server } = stage;
+      const annotated = (port: string) =>
+        nodeOf('b', { metadata: { name: 'b', annotations: { 'tunnel-dialer/ssh-port': port } } });
+      server.put(annotated('2222'));
+      const followed = await stage.follow();
+      const next = async () => {
+        const nodes = (await followed.nextUpdate()) as NodeSpec[];
+        return nodes.map(({ name, port }) => `${name}:${port ?? ''}`).join();
+      };
+      expect(await next()).to.equal('a:,b:2222');
+      const told = next();
+      await server.request('watch');
+      if (how === 'a list') server.endWatches();
+      server.put(annotated('2O22'));
+      if (how === 'a list') server.compact();
+      expect(await told).to.equal('a:,b:2222');
+      server.put(annotated('2223'));
+      expect(await next()).to.equal('a:,b:2223');
+      server.remove('b');
+      expect(await next()).to.equal('a:');
+      server.put(annotated('none'), nodeOf('c'));
+      expect(await next()).to.equal('a:,c:');
+    });
+  }
 });

@@ -222,8 +222,10 @@ describe('KnownNodes', () => {
     expect(known.put(nodeOf('a', { status: { addresses: [] } }))).to.equal(false);
     expect(lines).to.have.length(2);
     expect(known.put(nodeOf('a'))).to.equal(true);
-    expect(known.put(wrong)).to.equal(true);
-    expect(known.specs).to.deep.equal([]);
+    known.put(wrong);
+    expect(lines).to.have.length(3);
+    expect(lines[2]).to.include('kept as it was').and.include('ssh-port');
+    expect(known.specs).to.deep.equal([nodeSpecOf(nodeOf('a'), reading)]);
   });
 
   it('tells the bastions with the nodes', () => {
