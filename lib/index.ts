@@ -15,7 +15,7 @@ export type { InstallKey, InstallKeyNode, KeyInstallStatus } from './fleet/insta
 export { tlsFiles, type TlsFiles, type TlsFilesOptions, type TlsFilesStatus } from './tls-files.js';
 export type { TlsCredentials, TlsSource } from './tls-source.js';
 export type { NodeSpec } from './fleet/node.js';
-export type { NodeSource, NodeUpdate, Nodes } from './fleet/node-source.js';
+export type { NodeListing, NodeSource, NodeUpdate, Nodes } from './fleet/node-source.js';
 export { nodesFile, type NodesFileOptions } from './fleet/nodes-file.js';
 export type {
   ConnectionClosedMessage,
@@ -28,7 +28,7 @@ export type {
   DialErrorMessage,
   DialMessage,
 } from './diagnostics-events.js';
-export type { SourceStatus } from './source-follower.js';
+export type { LeftOut, SourceStatus } from './source-follower.js';
 export type { ByteCounts } from './ssh/byte-counts.js';
 export type { NodeState, NodeStatus } from './fleet/node-status.js';
 export type { ProbeOptions } from './fleet/probe.js';

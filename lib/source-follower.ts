@@ -9,6 +9,15 @@ export interface Source<Update> {
   follow(signal: AbortSignal): AsyncIterable<Update | Error>;
 }
 
+/** Something that a source knows, such as a node, but cannot tell as it is. */
+export interface LeftOut {
+  readonly name: string;
+  /** What is wrong with it. */
+  readonly reason: string;
+  /** Whether it is told as it was when it was last good, not left out altogether. Default: `false`. */
+  readonly isKept?: boolean | undefined;
+}
+
 /** How a source of nodes or credentials fares. */
 export interface SourceStatus {
   /** What it is, such as `file /etc/tunnel/nodes.yaml`. */
@@ -24,14 +33,19 @@ export interface SourceStatus {
   readonly updatedAt?: Date;
   /** Why there are no newer ones, and since when. */
   readonly failure?: { readonly message: string; readonly since: Date };
+  /** What the source knows but could not tell as it is, if there is anything: how many, and the first 100 of them. */
+  readonly leftOut?: { readonly count: number; readonly first: readonly LeftOut[] };
 }
+
+/** A status is sent to everybody who looks at it, and a whole cluster may have the same trouble. */
+const MAX_LEFT_OUT = 100;
 
 export interface SourceFollowerOptions<Update> {
   readonly source: Source<Update>;
   /** Whether something is in use before the source has told anything. Default: no. */
   readonly hasFirst?: boolean;
-  /** Makes use of what was told; throws, and changes nothing, if it cannot be used. */
-  readonly apply: (update: Update) => void;
+  /** Makes use of what was told; throws, and changes nothing, if it cannot be used. Returns what the source has left out, if anything. */
+  readonly apply: (update: Update) => readonly LeftOut[] | undefined;
   /** Called when the status has changed. */
   readonly onChange: () => void;
 }
@@ -108,13 +122,21 @@ export class SourceFollower<Update> {
       this.#failed(update);
       return;
     }
+    let leftOut: readonly LeftOut[] = [];
     try {
-      this.#options.apply(update);
+      leftOut = this.#options.apply(update) ?? [];
     } catch (error) {
       this.#failed(error);
       return;
     }
-    this.#become({ name: this.#status.name, state: 'current', updatedAt: new Date() });
+    this.#become({
+      name: this.#status.name,
+      state: 'current',
+      updatedAt: new Date(),
+      ...(leftOut.length > 0 && {
+        leftOut: { count: leftOut.length, first: leftOut.slice(0, MAX_LEFT_OUT) },
+      }),
+    });
   }
 
   #failed(error: unknown): void {

@@ -5,7 +5,7 @@ import { AllNodesFailedError, ClosedError, InvalidOptionError, NoRouteError } fr
 import { firstToOpen } from './fleet/first-to-open.js';
 import { Fleet } from './fleet/fleet.js';
 import type { NodeStatus } from './fleet/node-status.js';
-import { nodeSourceOf } from './fleet/node-source.js';
+import { listingOf, nodeSourceOf, type NodeListing } from './fleet/node-source.js';
 import type { Node, NodeSpec } from './fleet/node.js';
 import { Logins } from './logins.js';
 import {
@@ -19,7 +19,12 @@ import { DialReport } from './pool/dial-report.js';
 import { HandshakePermits } from './pool/handshake-permits.js';
 import { NodePool } from './pool/node-pool.js';
 import { Semaphore } from './pool/semaphore.js';
-import { SourceFollower, type SourceFollowerOptions, type SourceStatus } from './source-follower.js';
+import {
+  SourceFollower,
+  type LeftOut,
+  type SourceFollowerOptions,
+  type SourceStatus,
+} from './source-follower.js';
 import type { ByteCounts } from './ssh/byte-counts.js';
 import type { JumpHost } from './ssh/jump-host.js';
 import type { TunnelSocket } from './dialer.js';
@@ -87,7 +92,7 @@ export class TunnelDialer extends EventEmitter<TunnelDialerEvents> implements Di
   /** By the number of jump hosts on the way: handshakes that wait for a jump host must not keep it from its own. */
   readonly #handshakes: HandshakePermits[] = [];
   readonly #fleet: Fleet;
-  readonly #source: SourceFollower<readonly NodeSpec[]> | undefined;
+  readonly #source: SourceFollower<readonly NodeSpec[] | NodeListing> | undefined;
   readonly #credentials: SourceFollower<CredentialsUpdate> | undefined;
   readonly #dials = new Set<Dial>();
   #state: DialerStatus['state'] = 'open';
@@ -113,10 +118,19 @@ export class TunnelDialer extends EventEmitter<TunnelDialerEvents> implements Di
     });
     const source = nodeSourceOf(options.nodes, 'nodes');
     if (source === undefined) this.#fleet.update(options.nodes as readonly NodeSpec[]);
-    else this.#source = this.#follow('source', { source, apply: (nodes) => this.#fleet.update(nodes) });
+    else {
+      const apply = (update: readonly NodeSpec[] | NodeListing): readonly LeftOut[] => {
+        const { nodes, leftOut } = listingOf(update);
+        this.#fleet.update(nodes);
+        return leftOut;
+      };
+      this.#source = this.#follow('source', { source, apply });
+    }
     const { updates } = this.#options.ssh;
     if (updates !== undefined) {
-      const apply = (update: CredentialsUpdate): void => this.#relogin(update);
+      const apply = (update: CredentialsUpdate): undefined => {
+        this.#relogin(update);
+      };
       this.#credentials = this.#follow('credentials', { source: updates, hasFirst: true, apply });
     }
   }
@@ -304,8 +318,7 @@ export class TunnelDialer extends EventEmitter<TunnelDialerEvents> implements Di
   }
 
   #noteEndOfSource({ name, failure }: SourceStatus): void {
-    const hasNodes = [...this.#fleet.states()].length > 0;
-    if (hasNodes) return;
+    if (this.#fleet.readiness().nodes > 0) return;
     const why = failure === undefined ? '' : `: ${failure.message}`;
     this.#nodeless.abort(
       new NoRouteError(`there are no nodes, and ${name} will tell none: it has ended${why}`),

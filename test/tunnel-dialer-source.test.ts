@@ -73,6 +73,31 @@ describe('TunnelDialer: a source of nodes', () => {
     expect(dialer.status().nodes).to.have.length(1);
   });
 
+  it('shows which nodes it has left out, the first hundred of them, until it leaves none out', async () => {
+    const dialer = create();
+    const next = async (): Promise<SourceStatus> => ((await once(dialer, 'source')) as [SourceStatus])[0];
+    const leftOut = Array.from({ length: 150 }, (_, index) => ({ name: `n${index}`, reason: 'no address' }));
+    let told = next();
+    tell({ nodes: [a.spec], leftOut });
+    const status = await told;
+    expect(status).to.include({ state: 'current' });
+    expect(status.leftOut?.count).to.equal(150);
+    expect(status.leftOut?.first).to.have.length(100);
+    expect(status.leftOut?.first[0]).to.deep.equal({ name: 'n0', reason: 'no address', isKept: false });
+    expect(dialer.status().nodes.map(({ name }) => name)).to.deep.equal(['a']);
+    told = next();
+    tell(new Error('no answer'));
+    expect((await told).leftOut?.count).to.equal(150);
+    told = next();
+    tell({ nodes: [a.spec], leftOut: [{ name: 5, reason: 'x' }] as never });
+    expect((await told).failure?.message).to.equal('leftOut[0].name must be a string, got a number');
+    told = next();
+    tell([a.spec]);
+    expect(await told)
+      .to.include({ state: 'current' })
+      .and.not.have.property('leftOut');
+  });
+
   const given = (nodes: AsyncIterable<NodeUpdate>): TunnelDialer => {
     const dialer = new TunnelDialer({ nodes, ssh: a.ssh });
     lab.onEnd(() => dialer.destroy());

@@ -45,14 +45,14 @@ export async function* followNodes(
       const credentials = access();
       const { isChanged, resourceVersion } = await relist(credentials, known, options, signal);
       isListed = true;
-      if (isChanged || !isTold) yield known.specs;
+      if (isChanged || !isTold) yield known.update;
       isTold = true;
       let version = resourceVersion;
       for (;;) {
         for await (const events of watchNodes(credentials, version, options, signal)) {
           backoff = fresh;
           version = events.at(-1)?.object.metadata?.resourceVersion ?? version;
-          if (apply(events, known)) yield known.specs;
+          if (apply(events, known)) yield known.update;
         }
         // A server that ends every watch at once must not be asked without a break.
         backoff = backoff.next();
@@ -85,7 +85,7 @@ async function relist(
   return { isChanged: known.replace(nodes), resourceVersion };
 }
 
-/** Returns whether the specs have changed. */
+/** Returns whether something has changed. */
 function apply(events: readonly NodeEvent[], known: KnownNodes): boolean {
   let isChanged = false;
   for (const { type, object } of events) {

@@ -102,7 +102,7 @@ const checkOptions = objectOf({
  * A Node's `name`, `addresses`, `podCIDRs`, `kubeletPort` and `clusterReady` are the cluster's; `port` and `hostKey` are those of its
  * annotations, see `annotations`. A Node that has no address of `addressTypes`, or about which something cannot be used, such as a wrong
  * annotation, stays as it was when it could last be used, until it is gone from the cluster; one that never could be used is left out.
- * `DEBUG=tunnel-dialer:kubernetes` says which and why. The others are told all the same.
+ * `status().source.leftOut` of the dialer says which and why. The others are told all the same.
  *
  * While the API cannot be asked, and when a watch breaks off or falls silent, an `Error` is told and the last list stays in use; the
  * API is asked again with growing waits. The kubeconfig is read anew each time. Nothing is read, and no connection made, before

@@ -100,6 +100,14 @@ export const fleetSeries: readonly Series[] = [
         ? [[0, { source: source.name }]]
         : age(source, source?.failure?.since),
   },
+  {
+    type: 'gauge',
+    name: 'source_left_out_nodes',
+    help: 'Nodes that the source cannot tell as they are: it leaves them out, or keeps them as they were',
+    labels: ['source'],
+    read: ({ source }) =>
+      source === undefined ? [] : [[source.leftOut?.count ?? 0, { source: source.name }]],
+  },
 ];
 
 function age(source: MonitoredStatus['source'], since: Date | undefined): Sample[] {

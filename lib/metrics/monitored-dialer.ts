@@ -12,6 +12,7 @@ export interface MonitoredStatus {
     readonly state: string;
     readonly updatedAt?: Date;
     readonly failure?: { readonly since: Date };
+    readonly leftOut?: { readonly count: number };
   };
   readonly nodes: readonly MonitoredNode[];
   readonly bytes: { readonly received: number; readonly sent: number };

@@ -70,6 +70,35 @@ describe('examples: fleet-health', () => {
       .and.include('1 of 1 nodes are well');
   });
 
+  it("tells of a cluster's nodes that cannot even be examined, and why", async () => {
+    const server = await FakeApiServer.start();
+    rig.onEnd(() => server.close());
+    server.put({ metadata: { name: 'worker-1' }, status: { addresses: [] } });
+    const kubeconfig = await rig.file('kubeconfig', server.kubeconfig());
+    const argv = [
+      `--key=${rig.path('key')}`,
+      `--known-hosts=${rig.path('known_hosts')}`,
+      `--kubeconfig=${kubeconfig}`,
+    ];
+    const none = await host.run(argv);
+    expect(none.code, none.errors).to.equal(1);
+    expect(none.output).to.match(/^worker-1 +- +- +- +- +- +-$/m);
+    expect(none.output).to.match(/^worker-1: left out: it has no usable address of type InternalIP/m);
+    expect(none.output).to.include('0 of 1 nodes are well');
+    server.put({
+      metadata: { name: 'worker-2', annotations: { 'tunnel-dialer/ssh-port': String(rig.ssh.spec.port) } },
+      status: { addresses: [{ type: 'InternalIP', address: '127.0.0.1' }] },
+    });
+    const some = await host.run(['--user=tunnel', `--ca=${rig.path('ca.crt')}`, '--json', ...argv]);
+    expect(some.code, some.errors).to.equal(1);
+    const found = JSON.parse(some.output) as Finding[];
+    expect(found.map(({ name, isWell }) => [name, isWell])).to.deep.equal([
+      ['worker-2', true],
+      ['worker-1', false],
+    ]);
+    expect(found[1]).to.not.have.any.keys('address', 'failed');
+  });
+
   it('examines every node though others have troubles, and gives a hint for each', async () => {
     const { code, output } = await examine([
       spec('a'),

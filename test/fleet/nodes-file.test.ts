@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { inspect } from 'node:util';
 import { InvalidOptionError } from '../../lib/errors.js';
+import type { NodeSpec } from '../../lib/fleet/node.js';
 import type { NodeUpdate } from '../../lib/fleet/node-source.js';
 import { nodesFile } from '../../lib/fleet/nodes-file.js';
 import { fileVersions, followFiles } from '../../lib/follow-files.js';
@@ -35,7 +36,7 @@ describe('nodesFile', () => {
 
   /** The names of the next list, or the message of the next error. */
   async function next(): Promise<string> {
-    const { value } = (await updates.next()) as { value: NodeUpdate };
+    const { value } = (await updates.next()) as { value: NodeSpec[] | Error };
     return value instanceof Error ? value.message : value.map(({ name }) => name).join();
   }
 

@@ -1,4 +1,5 @@
 import { expect } from 'chai';
+import { listingOf, type NodeListing } from '../../lib/fleet/node-source.js';
 import type { NodeSpec } from '../../lib/fleet/node.js';
 import { nodeOf, Stage } from './stage.js';
 
@@ -132,10 +133,17 @@ describe('kubernetesNodes: list and watch', () => {
       nodeOf(name, { metadata: { name, annotations: { 'tunnel-dialer/ssh-host-key': 'nonsense' } } });
     server.put(wrong('b'), nodeOf('c', { status: { addresses: [] } }));
     const followed = await stage.follow();
-    expect(await followed.next()).to.equal('a');
+    const { nodes, leftOut } = (await followed.nextUpdate()) as NodeListing;
+    expect(nodes.map(({ name }) => name)).to.deep.equal(['a']);
+    expect(leftOut.map(({ name, isKept }) => [name, isKept])).to.deep.equal([
+      ['b', false],
+      ['c', false],
+    ]);
+    expect(leftOut[0]?.reason).to.include('hostKey');
+    expect(leftOut[1]?.reason).to.include('no usable address of type InternalIP');
     server.put(nodeOf('b'));
     // Mended, it stands where it stood.
-    expect(await followed.next()).to.equal('a,b');
+    expect(await followed.next()).to.equal('a,b,!c');
     server.put(nodeOf('c'));
     expect(await followed.next()).to.equal('a,b,c');
   });
@@ -148,8 +156,11 @@ describe('kubernetesNodes: list and watch', () => {
       server.put(annotated('2222'));
       const followed = await stage.follow();
       const next = async () => {
-        const nodes = (await followed.nextUpdate()) as NodeSpec[];
-        return nodes.map(({ name, port }) => `${name}:${port ?? ''}`).join();
+        const { nodes, leftOut } = listingOf((await followed.nextUpdate()) as NodeSpec[] | NodeListing);
+        const reasons = leftOut.map(
+          ({ name, isKept = false }) => ` !${name} ${isKept ? 'kept' : 'left out'}`,
+        );
+        return nodes.map(({ name, port }) => `${name}:${port ?? ''}`).join() + reasons.join();
       };
       expect(await next()).to.equal('a:,b:2222');
       const told = next();
@@ -157,13 +168,15 @@ describe('kubernetesNodes: list and watch', () => {
       if (how === 'a list') server.endWatches();
       server.put(annotated('2O22'));
       if (how === 'a list') server.compact();
-      expect(await told).to.equal('a:,b:2222');
+      expect(await told).to.equal('a:,b:2222 !b kept');
       server.put(annotated('2223'));
       expect(await next()).to.equal('a:,b:2223');
       server.remove('b');
       expect(await next()).to.equal('a:');
-      server.put(annotated('none'), nodeOf('c'));
-      expect(await next()).to.equal('a:,c:');
+      server.put(annotated('none'));
+      expect(await next()).to.equal('a: !b left out');
+      server.remove('b');
+      expect(await next()).to.equal('a:');
     });
   }
 });

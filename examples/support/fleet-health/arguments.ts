@@ -41,7 +41,7 @@ The kubelets
 
 The passphrase of a key comes from FLEET_HEALTH_PASSPHRASE.
 
-Exit codes: 0 all is well; 1 a node has a trouble; 2 wrong usage; 130 ended by Ctrl-C.
+Exit codes: 0 all is well; 1 a node has a trouble, or cannot be used at all; 2 wrong usage; 130 ended by Ctrl-C.
 `;
 
 /** The command line, understood. Files are named, not read. */

@@ -22,8 +22,9 @@ export type Step = (typeof STEPS)[number];
 /** What was found of a node. */
 export interface Finding {
   readonly name: string;
-  readonly address: string;
-  readonly port: number;
+  /** Where its sshd is; not known of a node that its source leaves out, which is not examined. */
+  readonly address?: string;
+  readonly port?: number;
   readonly isWell: boolean;
   /**
    * How long it took to connect, unless there is a jump host before it, to open a stream, and to get an answer, unless it is a bastion; in
@@ -32,7 +33,7 @@ export interface Finding {
   readonly tcpMs?: number;
   readonly dialMs?: number;
   readonly kubeletMs?: number;
-  /** The step that failed. */
+  /** The step that failed, if it was examined. */
   readonly failed?: Step;
   readonly problem?: string;
   readonly hint?: string;
@@ -97,6 +98,13 @@ export async function examine(node: NodeSpec, options: ExamineOptions): Promise<
   }
   return { ...found, ...times, isWell: true };
 }
+
+/** What is found of a node that its source knows but leaves out. */
+export const notExamined = (name: string, reason: string): Finding => ({
+  name: printable(name),
+  isWell: false,
+  problem: printable(reason),
+});
 
 /** Which step an error of a dial belongs to. The library's messages say what to do. */
 function stepOf(error: unknown): [Step, unknown, string?] {

@@ -7,13 +7,14 @@ import {
   TunnelDialer,
   knownHosts,
   nodesFile,
+  type NodeListing,
   type NodeSource,
   type NodeSpec,
 } from 'tunnel-dialer';
 import { kubernetesNodes } from 'tunnel-dialer/kubernetes';
 import { UsageError } from '../arguments.js';
 import { HELP, parseArguments, type Options } from './arguments.js';
-import { examine, type Finding } from './examine.js';
+import { examine, notExamined, type Finding } from './examine.js';
 import { progressBar, tableOf } from './report.js';
 
 /** What the command uses of the process that it runs in. */
@@ -52,7 +53,9 @@ export async function fleetHealth(argv: readonly string[], surroundings: Surroun
 async function examineAll(options: Options, surroundings: Surroundings): Promise<Finding[]> {
   const { errors, width, signal } = surroundings;
   const source = sourceOf(options.nodes);
-  const nodes = await nodesOf(source, signal);
+  const { nodes, leftOut } = await nodesOf(source, signal);
+  const unusable = leftOut.map(({ name, reason }) => notExamined(name, reason));
+  if (nodes.length === 0 && unusable.length > 0) return unusable;
   if (nodes.length === 0)
     throw new UsageError(`${source.name}: there are no nodes in it that could be examined`);
   await using dialer = createDialer(nodes, options, surroundings.environment);
@@ -78,7 +81,7 @@ async function examineAll(options: Options, surroundings: Surroundings): Promise
   await Promise.all(Array.from({ length: concurrency }, work));
   if (width !== undefined) errors.write('\n');
   dialer.destroy();
-  return findings;
+  return [...findings, ...unusable];
 }
 
 function sourceOf(nodes: Options['nodes']): NodeSource {
@@ -86,10 +89,10 @@ function sourceOf(nodes: Options['nodes']): NodeSource {
 }
 
 /** The first that the source tells. */
-async function nodesOf(source: NodeSource, signal: AbortSignal): Promise<readonly NodeSpec[]> {
+async function nodesOf(source: NodeSource, signal: AbortSignal): Promise<NodeListing> {
   for await (const update of source.follow(signal)) {
     if (update instanceof Error) throw new UsageError(update.message);
-    return update;
+    return 'nodes' in update ? update : { nodes: update, leftOut: [] };
   }
   throw new UsageError(`${source.name} tells no nodes`);
 }

@@ -6,7 +6,7 @@ export function tableOf(findings: readonly Finding[]): string {
     ['NODE', 'ADDRESS', ...STEPS.map((step) => step.toUpperCase())],
     ...findings.map((finding) => [
       finding.name,
-      `${finding.address}:${finding.port}`,
+      finding.address === undefined ? '-' : `${finding.address}:${finding.port ?? 22}`,
       ...STEPS.map((step) => cell(finding, step)),
     ]),
   ];
@@ -20,7 +20,7 @@ export function tableOf(findings: readonly Finding[]): string {
   const troubles = findings.filter(({ isWell }) => !isWell);
   const told = troubles.flatMap(({ name, failed, problem, hint }) => [
     '',
-    `${name}: ${failed ?? ''}: ${problem ?? ''}`,
+    `${name}: ${failed ?? 'left out'}: ${problem ?? ''}`,
     ...(hint === undefined ? [] : [`  ${hint}`]),
   ]);
   const sum = `${findings.length - troubles.length} of ${findings.length} nodes are well`;
@@ -28,6 +28,7 @@ export function tableOf(findings: readonly Finding[]): string {
 }
 
 function cell({ isWell, failed, ...times }: Finding, step: Step): string {
+  if (!isWell && failed === undefined) return '-';
   const reached = isWell || failed === undefined ? STEPS.length : STEPS.indexOf(failed);
   const index = STEPS.indexOf(step);
   if (index > reached) return '-';

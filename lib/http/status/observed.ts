@@ -12,6 +12,11 @@ export interface ObservedSource {
   readonly state: string;
   /** Why there are no newer nodes, and since when. */
   readonly failure?: { readonly message: string; readonly since: Date };
+  /** Nodes that it knows but cannot tell as they are. */
+  readonly leftOut?: {
+    readonly count: number;
+    readonly first: readonly { readonly name: string; readonly reason: string }[];
+  };
 }
 
 /** A dialer at one moment, as its `status()` tells. */

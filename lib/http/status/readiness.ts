@@ -18,7 +18,7 @@ export function reasonsAgainst(status: ObservedStatus, staleAfterMs: number, now
   const reasons = source === undefined ? [] : problemsOf(source, staleAfterMs, now);
   if (nodes.length === 0) {
     // Said already, if the source has told nothing.
-    if (source?.state !== 'waiting') reasons.push('there are no nodes');
+    if (source?.state !== 'waiting') reasons.push(`there are no nodes${exampleOf(source)}`);
   } else if (!nodes.some((node) => USABLE.includes(node.state))) {
     reasons.push(`no node is ready: ${countByState(nodes)}`);
   }
@@ -32,6 +32,13 @@ function problemsOf({ name, state, failure }: ObservedSource, staleAfterMs: numb
   const staleMs = now - failure.since.getTime();
   if (staleMs <= staleAfterMs) return [];
   return [`the source of the nodes (${name}) has been failing for ${Math.floor(staleMs / 1000)} s${why}`];
+}
+
+/** A cluster may have nodes all of which are left out. */
+function exampleOf(source: ObservedSource | undefined): string {
+  const [example] = source?.leftOut?.first ?? [];
+  if (source?.leftOut === undefined || example === undefined) return '';
+  return `: ${source.leftOut.count} left out, such as ${example.name}: ${example.reason}`;
 }
 
 function countByState(nodes: ObservedStatus['nodes']): string {

@@ -114,6 +114,21 @@ describeFor(chromiumBrowser, 'statusHandler: the page in a browser', () => {
     ).to.equal(2);
   });
 
+  it('says which nodes the source leaves out, or keeps as they were, the first of them with the reason', async () => {
+    const dialer = every();
+    const first = ['a', 'b', '<i>\u202ec', 'd'].map((name, index) => ({
+      name,
+      reason: `reason ${index}`,
+      isKept: index === 1,
+    }));
+    dialer.source = { name: 'cluster', state: 'current', leftOut: { count: 5, first } };
+    const { page } = await visitTo(dialer);
+    expect(await page.locator('#source-left-out').innerText()).to.equal(
+      '5 nodes cannot be used as told: a (left out): reason 0; b (kept as it was): reason 1; ' +
+        '<i>\\u202ec (left out): reason 2; and 2 others',
+    );
+  });
+
   it('takes no name, address, cause or source for markup, script, or a way to turn text around', async () => {
     const names = [
       '<img src=x onerror="window.hacked=1">',

@@ -39,6 +39,13 @@ describe('statusHandler: readiness', () => {
     expect(await refused()).to.equal('there are no nodes\n');
   });
 
+  it('says why, when there are no nodes because the source has left them out', async () => {
+    dialer.nodes = [];
+    const first = [{ name: 'a', reason: 'it has no usable address' }];
+    dialer.source = { name: 'cluster', state: 'current', leftOut: { count: 3, first } };
+    expect(await refused()).to.equal('there are no nodes: 3 left out, such as a: it has no usable address\n');
+  });
+
   it('takes no bastion for a node', async () => {
     dialer.nodes = [nodeStatus('a', down), nodeStatus('b', { state: 'ready', bastion: true })];
     expect(await refused()).to.equal('no node is ready: 1 down\n');

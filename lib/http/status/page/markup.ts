@@ -26,7 +26,7 @@ export const markup = (style: string, script: string): string => `<!doctype html
     <div class="tile"><h2>Streams</h2><p class="figure"><b id="streams">–</b> <span>open</span></p><div id="streams-chart"></div></div>
     <div class="tile"><h2>Dials</h2><p class="figure"><b id="waiting">–</b> <span>waiting</span></p><div id="waiting-chart"></div></div>
     <div class="tile"><h2>Round trip</h2><p class="figure"><b id="rtt">–</b> <span>median</span></p><div id="rtt-chart"></div></div>
-    <div class="tile"><h2>Source of the nodes</h2><p class="figure"><b id="source">–</b></p><p class="small" id="source-name"></p><p class="small" id="source-note"></p></div>
+    <div class="tile"><h2>Source of the nodes</h2><p class="figure"><b id="source">–</b></p><p class="small" id="source-name"></p><p class="small" id="source-note"></p><p class="small" id="source-left-out"></p></div>
   </section>
   <section aria-label="Nodes">
     <div id="map" aria-hidden="true"></div>

@@ -49,6 +49,18 @@ function drawSource() {
   const failing = source?.failure
     ? 'failing for ' + duration(now() - Date.parse(source.failure.since)) + ': ' + printable(source.failure.message) : '';
   setText(byId('source-note'), [told, failing].filter(Boolean).join('; '));
+  setText(byId('source-left-out'), leftOutOf(source));
+}
+
+const SHOWN_LEFT_OUT = 3;
+
+function leftOutOf(source) {
+  if (!source?.leftOut) return '';
+  const { count, first } = source.leftOut;
+  const shown = first.slice(0, SHOWN_LEFT_OUT).map(({ name, reason, isKept }) =>
+    printable(name) + (isKept ? ' (kept as it was): ' : ' (left out): ') + printable(reason));
+  const more = count > shown.length ? '; and ' + plural(count - shown.length, 'other') : '';
+  return plural(count, 'node') + ' cannot be used as told: ' + shown.join('; ') + more;
 }
 
 const chips = new Map();
