@@ -77,6 +77,16 @@ describe('TunnelDialer: probes', () => {
     expect(node.totalConnections).to.equal(1);
   });
 
+  it('come soon after the tunnel is up, and when it is up again', async () => {
+    const port = await kubelet();
+    const dialer = await create({ kind: 'http', port, intervalMs: 3_600_000 });
+    await probed(dialer, true);
+    status = 500;
+    node.cut('rst');
+    await probed(dialer, false);
+    expect(asked).to.have.length(2);
+  });
+
   it('say nothing of a node whose tunnel is lost', async () => {
     const port = await kubelet();
     const dialer = await create({ kind: 'http', port });

@@ -266,7 +266,10 @@ export class Fleet {
     this.#announceChange();
     const state = stateOf(entry);
     if (state === entry.state) return;
-    if (isUp(state) && !isUp(entry.state)) for (const { pool } of entry.carried) pool.retryNow();
+    if (isUp(state) && !isUp(entry.state)) {
+      for (const { pool } of entry.carried) pool.retryNow();
+      this.#prober?.greet(entry.probed);
+    }
     entry.state = state;
     entry.since = new Date();
     this.#options.onState(entry.node.name);

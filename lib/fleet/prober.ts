@@ -26,20 +26,28 @@ export interface Probed {
   note(status: ProbeStatus): void;
 }
 
+/** Longest time between the probes of two nodes whose tunnels have come up together, in milliseconds. */
+const MAX_GREETING_GAP_MS = 100;
+
 /**
  * Probes the nodes in turn, evenly spread over the interval, each through its own tunnel. A node whose tunnel is down is passed over: that
- * is known already.
+ * is known already. One whose tunnel has come up is probed soon and out of turn, because its turn may be a whole interval away.
  */
 export class Prober {
   readonly #probe: CheckedProbe;
   readonly #underWay = new Map<Probed, AbortController>();
   #nodes: readonly Probed[] = [];
   #next = 0;
-  /** Time between two probes; 0 while there is nothing to probe. */
+  /** Time between two turns; 0 while there is nothing to probe. */
   #beatMs = 0;
+  /** Nodes that are probed in one turn: more than one if there are more nodes than milliseconds. */
+  #perTurn = 1;
   /** When the last probe had its turn, or the first node came; of `performance.now()`. */
   #turnAtMs = 0;
   #timer: NodeJS.Timeout | undefined;
+  /** Those whose tunnels have come up, in that order. */
+  readonly #greeted = new Set<Probed>();
+  #greeting: NodeJS.Timeout | undefined;
 
   constructor(probe: CheckedProbe) {
     this.#probe = probe;
@@ -49,7 +57,21 @@ export class Prober {
   update(nodes: readonly Probed[]): void {
     this.#nodes = nodes;
     for (const [probed, stop] of this.#underWay) if (!nodes.includes(probed)) stop.abort();
-    this.#setBeat(nodes.length === 0 ? 0 : Math.max(1, Math.floor(this.#probe.intervalMs / nodes.length)));
+    for (const probed of this.#greeted) if (!nodes.includes(probed)) this.#greeted.delete(probed);
+    if (this.#greeted.size === 0) {
+      clearTimeout(this.#greeting);
+      this.#greeting = undefined;
+    }
+    const { intervalMs } = this.#probe;
+    this.#perTurn = Math.ceil(nodes.length / intervalMs);
+    this.#setBeat(nodes.length === 0 ? 0 : Math.floor((intervalMs * this.#perTurn) / nodes.length));
+  }
+
+  /** Has a node probed soon, because its tunnel has come up. */
+  greet(probed: Probed): void {
+    if (!this.#nodes.includes(probed)) return;
+    this.#greeted.add(probed);
+    this.#awaitGreeting();
   }
 
   /** Ends everything. */
@@ -70,16 +92,33 @@ export class Prober {
     const leftMs = Math.max(0, this.#turnAtMs + this.#beatMs - performance.now());
     this.#timer = setTimeout(() => {
       this.#turnAtMs = performance.now();
-      this.#turn();
+      for (let times = 0; times < this.#perTurn; times += 1) this.#turn();
       this.#awaitTurn();
     }, leftMs).unref();
+  }
+
+  /** One after the other: those that come up together are not probed together. */
+  #awaitGreeting(): void {
+    const gapMs = Math.min(this.#beatMs, MAX_GREETING_GAP_MS);
+    this.#greeting ??= setTimeout(() => {
+      this.#greeting = undefined;
+      const [next] = this.#greeted;
+      if (next === undefined) return;
+      this.#greeted.delete(next);
+      this.#attend(next);
+      if (this.#greeted.size > 0) this.#awaitGreeting();
+    }, gapMs).unref();
   }
 
   #turn(): void {
     this.#next %= this.#nodes.length;
     const probed = this.#nodes[this.#next];
     this.#next += 1;
-    if (probed !== undefined && probed.isUp() && !this.#underWay.has(probed)) void this.#run(probed);
+    if (probed !== undefined) this.#attend(probed);
+  }
+
+  #attend(probed: Probed): void {
+    if (probed.isUp() && !this.#underWay.has(probed)) void this.#run(probed);
   }
 
   async #run(probed: Probed): Promise<void> {

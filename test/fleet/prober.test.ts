@@ -159,6 +159,52 @@ describe('Prober', () => {
     expect(counts(nodes)).to.deep.equal([0, 1]);
   });
 
+  it('probes those whose tunnels have come up soon, one after the other, and then in turn', async () => {
+    const nodes = start(['a', 'b', 'c'], { intervalMs: 30_000 });
+    const [a, b, c] = nodes as [FakeProbed, FakeProbed, FakeProbed];
+    for (const node of [c, a, c]) prober.greet(node);
+    const seen: number[][] = [];
+    for (let times = 0; times < 4; times += 1) {
+      clock.tick(100);
+      await answerAll(nodes);
+      seen.push(counts(nodes));
+    }
+    expect(seen).to.deep.equal([
+      [0, 0, 1],
+      [1, 0, 1],
+      [1, 0, 1],
+      [1, 0, 1],
+    ]);
+    clock.tick(9600);
+    await answerAll(nodes);
+    expect(counts(nodes)).to.deep.equal([2, 0, 1]);
+    prober.greet(b);
+    clock.tick(100);
+    expect(counts(nodes)).to.deep.equal([2, 1, 1]);
+  });
+
+  it('does not probe one that has come up when it has gone, or its tunnel has, or when it never was there', () => {
+    const nodes = start(['a', 'b', 'c'], { intervalMs: 30_000 });
+    for (const node of nodes) prober.greet(node);
+    prober.greet(new FakeProbed('bastion'));
+    nodes[1]!.up = false;
+    prober.update(nodes.slice(1));
+    clock.tick(1000);
+    expect(counts(nodes)).to.deep.equal([0, 0, 1]);
+    prober.greet(nodes[0]!);
+    clock.tick(1000);
+    expect(counts(nodes)).to.deep.equal([0, 0, 1]);
+  });
+
+  it('probes several at once when there are more nodes than milliseconds', () => {
+    const nodes = start(
+      Array.from({ length: 25 }, (_, index) => `n${index}`),
+      { intervalMs: 10 },
+    );
+    clock.tick(10);
+    expect(nodes.every(({ dials }) => dials.length === 1)).to.equal(true);
+  });
+
   it('keeps its beat when it is told the same number of nodes again and again', () => {
     const nodes = start(['a', 'b', 'c']);
     for (let times = 0; times < 6; times += 1) {
