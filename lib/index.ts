@@ -31,7 +31,7 @@ export type {
 export type { LeftOut, SourceStatus } from './source-follower.js';
 export type { ByteCounts } from './ssh/byte-counts.js';
 export type { NodeState, NodeStatus } from './fleet/node-status.js';
-export type { ProbeOptions } from './fleet/probe.js';
+export type { HttpProbeOptions, HttpsProbeOptions, ProbeOptions, TcpProbeOptions } from './fleet/probe.js';
 export type { ProbeStatus } from './fleet/prober.js';
 
 export type { HostIdentity, HostKeyVerdict, HostKeyVerifier } from './ssh/host-keys/verifier.js';

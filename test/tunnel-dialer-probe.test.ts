@@ -193,6 +193,23 @@ describe('TunnelDialer: probes', () => {
     await node.until(({ connections }) => connections === 0);
   });
 
+  it('are refused by their types when something has no meaning for their kind', () => {
+    const either = 'http' as 'http' | 'https';
+    const right: ProbeOptions[] = [
+      { kind: 'tcp', port: 10250, intervalMs: 1000, timeoutMs: 100 },
+      { kind: either, path: '/livez', expectedStatus: 204 },
+      { kind: 'https', ca: 'ca', cert: 'cert', key: 'key', rejectUnauthorized: false },
+      // @ts-expect-error nothing is asked for over TCP
+      { kind: 'tcp', path: '/healthz' },
+      // @ts-expect-error there are no certificates without TLS
+      { kind: 'http', ca: 'ca' },
+      // @ts-expect-error it has to say what it is
+      { port: 10250 },
+    ];
+    const refused = right.slice(3).map((probe) => () => lab.dialer([node], { health: { probe } }));
+    for (const make of refused) expect(make).to.throw(InvalidOptionError);
+  });
+
   it('are refused when they are wrong, without showing a key', () => {
     const wrong: [string, object][] = [
       ['health.probe.kind', { kind: 'ping' }],

@@ -268,7 +268,7 @@ export class Fleet {
     if (state === entry.state) return;
     if (isUp(state) && !isUp(entry.state)) {
       for (const { pool } of entry.carried) pool.retryNow();
-      this.#prober?.greet(entry.probed);
+      if (entry.probed !== undefined) this.#prober?.greet(entry.probed);
     }
     entry.state = state;
     entry.since = new Date();

@@ -17,20 +17,33 @@ import {
 } from '../validation.js';
 import type { Check } from '../validation.js';
 
-/** A check of every node's health through its tunnel, again and again. */
-export interface ProbeOptions {
-  /** `tcp` opens a stream; `http` and `https` ask for `path` on it. */
-  kind: 'tcp' | 'http' | 'https';
+/** What every probe has. */
+interface AnyProbeOptions {
   /** Port on the node. Default: the node's `kubeletPort`. */
   port?: number | undefined;
-  /** What `http` and `https` ask for. Default: `/healthz`. */
-  path?: string | undefined;
-  /** The status that is health. Default: 200. */
-  expectedStatus?: number | undefined;
   /** How often each node is probed, in milliseconds; the nodes are spread evenly over that time. Default: 30 000. */
   intervalMs?: number | undefined;
   /** How long one probe may take, in milliseconds. Default: 5000. */
   timeoutMs?: number | undefined;
+}
+
+/** Opens a stream, and closes it. */
+export interface TcpProbeOptions extends AnyProbeOptions {
+  kind: 'tcp';
+}
+
+/** Asks for a path. */
+export interface HttpProbeOptions extends AnyProbeOptions {
+  kind: 'http';
+  /** What is asked for. Default: `/healthz`. */
+  path?: string | undefined;
+  /** The status that is health. Default: 200. */
+  expectedStatus?: number | undefined;
+}
+
+/** Asks for a path over TLS. */
+export interface HttpsProbeOptions extends Omit<HttpProbeOptions, 'kind'> {
+  kind: 'https';
   /** Authorities of the endpoint's certificate, as in `node:tls`. Default: those of Node. */
   ca?: string | Buffer | readonly (string | Buffer)[] | undefined;
   /** Client certificate, as in `node:tls`. */
@@ -42,6 +55,9 @@ export interface ProbeOptions {
   /** Whether the endpoint's certificate is verified, against the node's address. Default: `true`. */
   rejectUnauthorized?: boolean | undefined;
 }
+
+/** A check of every node's health through its tunnel, again and again. */
+export type ProbeOptions = TcpProbeOptions | HttpProbeOptions | HttpsProbeOptions;
 
 /** {@link ProbeOptions} with defaults filled in, certificates parsed. */
 export interface CheckedProbe {
@@ -76,18 +92,22 @@ const checkShape = objectOf({
   key: secret,
   tls: optional(tlsSource),
   rejectUnauthorized: withDefault(boolean, true),
-} satisfies Record<keyof ProbeOptions, Check<unknown>>);
+} satisfies Record<keyof HttpsProbeOptions, Check<unknown>>);
 
 const TLS_OPTIONS = ['ca', 'cert', 'key', 'tls', 'rejectUnauthorized'] as const;
 
 /** What a kind of probe has no use for. Passed over in silence it would look as if it were heeded. */
-const MEANINGLESS: Record<ProbeOptions['kind'], readonly (keyof ProbeOptions)[]> = {
+const MEANINGLESS: Record<ProbeOptions['kind'], readonly (keyof HttpsProbeOptions)[]> = {
   tcp: ['path', 'expectedStatus', ...TLS_OPTIONS],
   http: TLS_OPTIONS,
   https: [],
 };
 
-function refuseContradictions(probe: ProbeOptions, option: string): void {
+/** The types say so, too, to those who have types. */
+function refuseContradictions(
+  probe: Omit<HttpsProbeOptions, 'kind'> & Pick<ProbeOptions, 'kind'>,
+  option: string,
+): void {
   const { kind, ca, cert, key } = probe;
   const meaningless = MEANINGLESS[kind].find((name) => probe[name] !== undefined);
   if (meaningless !== undefined) {
@@ -114,7 +134,7 @@ function isPem(ca: unknown): boolean {
 export const checkProbe: Check<CheckedProbe> = (value, option) => {
   const { ca, cert, key, tls, ...probe } = checkShape(value, option);
   if (tls !== undefined) refuseBoth({ ca, cert, key }, option);
-  refuseContradictions(value as ProbeOptions, option);
+  refuseContradictions(value as HttpsProbeOptions, option);
   if (probe.kind !== 'https') return { ...probe, secureContext: () => undefined };
   const own = { ca, cert, key } as TlsCredentials;
   const secureContext = contextOf(tls ?? { current: () => own });
