@@ -3,7 +3,7 @@ import { InvalidOptionError } from './errors.js';
 import { fileVersions, followFiles } from './follow-files.js';
 import type { CredentialsUpdate, SshOptions } from './options.js';
 import { readRegularFile, readRegularFileSync } from './read-regular-file.js';
-import { knownHosts } from './ssh/host-keys/known-hosts.js';
+import { knownHostsIn } from './ssh/host-keys/known-hosts.js';
 import {
   describeValue,
   milliseconds,
@@ -17,7 +17,7 @@ import {
 export interface CredentialFilesOptions extends Pick<SshOptions, 'username' | 'passphrase' | 'agent'> {
   /** Path of a private key in PEM or OpenSSH form. */
   privateKeyFile?: string | undefined;
-  /** Path of a known_hosts file, as {@link knownHosts} reads it. */
+  /** Path of a known_hosts file, as `knownHosts` reads it. */
   knownHostsFile?: string | undefined;
   /** How often the files are looked at, in milliseconds. Default: 1000. */
   intervalMs?: number | undefined;
@@ -62,7 +62,7 @@ export function credentialFiles(options: CredentialFilesOptions): SshOptions {
   const credentials = (privateKey: Buffer | undefined): CredentialsUpdate => ({
     // Given together, because they replace each other.
     ...(privateKey !== undefined && { privateKey, passphrase, agent }),
-    hostKeys: hostsPath === undefined ? undefined : knownHosts(hostsPath),
+    hostKeys: hostsPath === undefined ? undefined : knownHostsIn(hostsPath, `${OPTIONS}.knownHostsFile`),
   });
 
   const read = async (): Promise<CredentialsUpdate | Error> => {

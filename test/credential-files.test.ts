@@ -244,7 +244,10 @@ describe('credentialFiles', () => {
 
   const wrong: [problem: RegExp, options: Record<string, unknown>][] = [
     [/privateKeyFile cannot read .*missing" \(ENOENT\)/, { privateKeyFile: '/nonexistent/missing' }],
-    [/cannot read .*missing" \(ENOENT\)/, { knownHostsFile: '/nonexistent/missing' }],
+    [
+      /^credentialFiles\(\)\.knownHostsFile cannot read .*missing" \(ENOENT\): give the path .* may read$/,
+      { knownHostsFile: '/nonexistent/missing' },
+    ],
     [/needs privateKeyFile or knownHostsFile/, { privateKeyFile: undefined, knownHostsFile: undefined }],
     [/privateKeyFile must be a non-empty string/, { privateKeyFile: '' }],
     [/intervalMs must be an integer/, { intervalMs: 0 }],

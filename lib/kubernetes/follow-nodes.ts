@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { Backoff } from '../backoff.js';
 import { debug } from '../diagnostics.js';
 import type { NodeUpdate } from '../fleet/node-source.js';
+import { withAdvice } from './advice.js';
 import { ApiError } from './api-request.js';
 import type { ClusterAccess, CredentialSource } from './cluster-access.js';
 import { KnownNodes } from './known-nodes.js';
@@ -61,7 +62,7 @@ export async function* followNodes(
       }
     } catch (error) {
       if (isOver()) return;
-      const failure = error instanceof Error ? error : new Error(String(error));
+      const failure = withAdvice(error instanceof Error ? error : new Error(String(error)));
       debug.kubernetes('%s', failure.message);
       const isGone = failure instanceof ApiError && failure.isGone;
       if (!(isGone && isListed)) {

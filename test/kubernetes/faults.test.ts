@@ -226,17 +226,29 @@ describe('kubernetesNodes: faults', () => {
     );
   });
 
-  for (const code of [401, 403, 429, 500, 503]) {
+  const refusals: [code: number, advice: string][] = [
+    [401, 'check the token, client certificate or exec plugin'],
+    [403, 'bind a ClusterRole'],
+    [404, 'check the server in the kubeconfig'],
+    [429, ''],
+    [500, ''],
+    [503, ''],
+  ];
+  for (const [code, advice] of refusals) {
     it(`says so when a list or a watch is answered ${code}, and goes on`, async () => {
       const { server } = stage;
       server.fail('list', status(code, 'not now'), status(code, 'not now'));
       server.fail('watch', status(code, 'nor\n\u001b[2Jnow'));
       const followed = await stage.follow();
       for (let count = 0; count < 2; count += 1) {
-        expect(await followed.next()).to.equal(`Error: the API answers ${code}: not now`);
+        const told = await followed.next();
+        expect(told).to.include(`Error: the API answers ${code}: not now`).and.include(advice);
+        expect(told.endsWith('not now')).to.equal(advice === '');
       }
       expect(await followed.next()).to.equal('a,b');
-      expect(await followed.next()).to.equal(`Error: the API answers ${code}: nor [2Jnow`);
+      expect(await followed.next())
+        .to.include(`Error: the API answers ${code}: nor [2Jnow`)
+        .and.include(advice);
       expect(await followed.next()).to.equal('a,b');
     });
   }

@@ -13,7 +13,7 @@ function isText(pathOrText: string): boolean {
   return pathOrText.includes('\n') || ['key', 'revoked'].includes(parseKnownHostsLine(pathOrText).kind);
 }
 
-function read(path: string): string {
+function read(path: string, option: string): string {
   try {
     return readRegularFileSync(path, MAX_FILE_BYTES).toString();
   } catch (cause) {
@@ -22,9 +22,9 @@ function read(path: string): string {
       ? '; a leading ~ means nothing outside of a shell: use os.homedir()'
       : '';
     throw new InvalidOptionError(
-      OPTION,
+      option,
       `cannot read ${describeValue(path)} (${code ?? message}): ` +
-        `give the path of a known_hosts file that this process may read, or the text of one${tilde}`,
+        `give the path of a known_hosts file that this process may read${option === OPTION ? ', or the text of one' : ''}${tilde}`,
       { cause },
     );
   }
@@ -46,15 +46,26 @@ export function knownHosts(pathOrText: string): HostKeyVerifier {
     const got = typeof (pathOrText as unknown) === 'string' ? 'an empty string' : describeKind(pathOrText);
     throw new InvalidOptionError(OPTION, `must be the path or the text of a known_hosts file, got ${got}`);
   }
-  const path = isText(pathOrText) ? undefined : pathOrText;
-  const text = path === undefined ? pathOrText : read(path);
+  return isText(pathOrText) ? usable(pathOrText, undefined, OPTION) : knownHostsIn(pathOrText, OPTION);
+}
+
+/**
+ * What {@link knownHosts} makes of a file.
+ *
+ * @param option - what the user gave the path as, for messages
+ * @throws {@link InvalidOptionError} `ERR_TUNNEL_INVALID_OPTION`
+ */
+export const knownHostsIn = (path: string, option: string): HostKeyVerifier =>
+  usable(read(path, option), path, option);
+
+function usable(text: string, path: string | undefined, option: string): HostKeyVerifier {
   const file = new KnownHostsFile(text, path);
   if (file.isUsable) return file;
   const where = path === undefined ? '' : ` in ${describeValue(path)}`;
   // What `ssh-keyscan … > known_hosts` writes in Windows PowerShell.
-  if (text.includes('\0')) throw new InvalidOptionError(OPTION, `is UTF-16${where}: save it as UTF-8`);
+  if (text.includes('\0')) throw new InvalidOptionError(option, `is UTF-16${where}: save it as UTF-8`);
   throw new InvalidOptionError(
-    OPTION,
+    option,
     `has no usable line${where}: a line reads "name ssh-ed25519 AAAA…"; ` +
       'DEBUG=tunnel-dialer:host-keys names the lines that were skipped',
   );

@@ -1,4 +1,5 @@
 import { generateKeyPairSync } from 'node:crypto';
+import { dirname, resolve } from 'node:path';
 import { InvalidOptionError } from '../../errors.js';
 import {
   boolean,
@@ -61,10 +62,20 @@ async function write(path: string, content: Buffer, overwrite: boolean): Promise
     else await createFile(path, content);
   } catch (cause) {
     const { code = 'unwritable' } = cause as NodeJS.ErrnoException;
-    const problem =
-      code === 'EEXIST'
-        ? `${describeValue(path)} exists: use what is there, or pass { overwrite: true }`
-        : `${describeValue(path)} cannot be written (${code})`;
-    throw new InvalidOptionError(PATH, problem, { cause });
+    throw new InvalidOptionError(PATH, `${describeValue(path)} ${problemOf(code, path)}`, { cause });
+  }
+}
+
+function problemOf(code: string, path: string): string {
+  const folder = describeValue(dirname(resolve(path)));
+  switch (code) {
+    case 'EEXIST':
+      return 'exists: use what is there, or pass { overwrite: true }';
+    case 'ENOENT':
+      return `cannot be written (ENOENT): there is no folder ${folder}; make it first`;
+    case 'EACCES':
+      return `cannot be written (EACCES): this process may not write in ${folder}`;
+    default:
+      return `cannot be written (${code})`;
   }
 }

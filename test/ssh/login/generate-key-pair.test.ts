@@ -100,7 +100,10 @@ describe('generateKeyPair', () => {
 
   it('says why it cannot write, and leaves nothing behind', async () => {
     mkdirSync(inTempDir('directory'));
-    expect(String(await rejection(generateKeyPair(inTempDir('no/where'))))).to.include('ENOENT');
+    for (const overwrite of [false, true]) {
+      const { message } = await rejection(generateKeyPair(inTempDir('no/where'), { overwrite }));
+      expect(message).to.include(`(ENOENT): there is no folder "${inTempDir('no')}"; make it first`);
+    }
     for (const overwrite of [false, true]) {
       const failed = rejection(generateKeyPair(inTempDir('directory'), { overwrite }));
       expect(await failed).to.be.an.instanceOf(InvalidOptionError);
