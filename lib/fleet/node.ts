@@ -43,7 +43,7 @@ export interface NodeSpec {
   clusterReady?: boolean | undefined;
   /** Name of the node in the same list that carries the connections to this one, as OpenSSH's `ProxyJump` does. Default: none, its sshd is reached by TCP. */
   via?: string | undefined;
-  /** Whether it only carries connections to other nodes: no dial is routed to it, unless it is named, and `ready` does not ask for it. Default: no. */
+  /** Whether it only carries connections to other nodes: no dial is routed to it, unless `options.node` of the dial names it, and `ready` does not ask for it. Default: no. */
   bastion?: boolean | undefined;
 }
 
@@ -79,6 +79,17 @@ const hostKey: Check<string | HostKeyVerifier> = (value, path) => {
   return typeof value === 'string' ? value : verifier;
 };
 
+/** That it is in the list is judged where the whole list is known. */
+const jumpHost: Check<string> = (value, path) => {
+  try {
+    return host(value, path);
+  } catch {
+    // It may hold a password.
+    const got = typeof value === 'string' && /[@/]/.test(value) ? 'a URL' : describeValue(value);
+    throw new InvalidOptionError(path, `must be the name of one node in the list, got ${got}`);
+  }
+};
+
 const checkSpec = objectOf({
   name: host,
   address: dialable,
@@ -90,7 +101,7 @@ const checkSpec = objectOf({
   selfAddress: optional(dialable),
   kubeletPort: withDefault(port, 10250),
   clusterReady: optional(boolean),
-  via: optional(host),
+  via: optional(jumpHost),
   bastion: withDefault(boolean, false),
 } satisfies Record<keyof NodeSpec, Check<unknown>>);
 

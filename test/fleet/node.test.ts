@@ -120,6 +120,16 @@ describe('normalizeNodes', () => {
         { name: 'a b', address: 'a' },
         'nodes[1].name must be a host name or IP',
       ],
+      [
+        'two jump hosts at once',
+        { name: 'a', address: 'a', via: ['b', 'c'] },
+        'nodes[1].via must be the name of one node in the list, got an array',
+      ],
+      [
+        'a jump host as OpenSSH writes it',
+        { name: 'a', address: 'a', via: 'tunnel:secret@bastion:22' },
+        'nodes[1].via must be the name of one node in the list, got a URL',
+      ],
       ['no address', { name: 'a' }, 'nodes[1].address must be a host name or IP address, got undefined'],
       [
         'an address with a port',
