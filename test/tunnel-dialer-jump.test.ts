@@ -143,6 +143,9 @@ describe('TunnelDialer: jump hosts', () => {
     expect(error.message).to.match(
       /^node \(127\.0\.0\.1:\d+\) cannot be reached through bastion: .*ECONNREFUSED/,
     );
+    expect(error.message.match(/next attempt in/g)).to.have.lengthOf(1);
+    const { cause } = dialer.status().nodes.find(({ name }) => name === 'node')!;
+    expect(cause?.message).to.not.include('next attempt');
   });
 
   it('says what is wrong with the way from the jump host to the node', async () => {

@@ -1,6 +1,12 @@
 import type { AbortableSignal } from '../abortable-signal.js';
 import type { TunnelSocket } from '../dialer.js';
-import { DialTimeoutError, TransportError, isLasting, type TunnelError } from '../errors.js';
+import {
+  DialTimeoutError,
+  NodeUnavailableError,
+  TransportError,
+  isLasting,
+  type TunnelError,
+} from '../errors.js';
 import { asTunnelError, describeNode } from './failures.js';
 
 /** A node that carries the connections to others. */
@@ -42,8 +48,15 @@ export async function jump(
 
 function unreachable(cause: TunnelError, via: string, node: string, where: string): TunnelError {
   if (isLasting(cause)) return cause;
-  const message = `${where} cannot be reached through ${via}: ${cause.message}`;
+  const message = `${where} cannot be reached through ${via}: ${reasonOf(cause)}`;
   return cause instanceof DialTimeoutError
     ? new DialTimeoutError('connect', message, { node, cause })
     : new TransportError('ERR_TUNNEL_LOST', message, { node, cause });
+}
+
+/** Without the time of the jump host's next attempt, which does not last: whoever reads this is told when the node's is. */
+function reasonOf(cause: TunnelError): string {
+  return cause instanceof NodeUnavailableError && cause.cause instanceof Error
+    ? cause.cause.message
+    : cause.message;
 }
