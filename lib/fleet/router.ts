@@ -84,7 +84,8 @@ export class Router {
   route(host: string, options: { readonly node?: string | undefined } = {}): Route {
     const target = parseHost(host);
     if ((options.node === undefined ? this.#nodes.length : this.#names.size) === 0) {
-      throw new NoRouteError('there are no nodes yet: give the dialer some, or wait for ready()', { host });
+      const problem = this.#names.size === 0 ? 'are no nodes yet' : 'are only bastions, which carry no dials';
+      throw new NoRouteError(`there ${problem}: give the dialer nodes, or wait for ready()`, { host });
     }
     if (options.node !== undefined) {
       return { kind: 'node', candidates: this.#toward(target, [this.#named(options.node, host)]) };
