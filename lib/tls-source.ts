@@ -39,7 +39,17 @@ export function refuseBoth(options: object, path: string): void {
   throw new InvalidOptionError(option, 'stands beside tls, which tells it: give one of the two');
 }
 
-/** Without what is `undefined`: `node:tls` fails on some options that are there but undefined. */
+/**
+ * Without what is `undefined`: `node:tls` fails on some options that are there but undefined.
+ *
+ * @throws {@link InvalidOptionError} for what a source in JavaScript may tell: nothing, or a promise, which has neither `ca` nor `cert`
+ */
 export function given(credentials: TlsCredentials): TlsCredentials {
+  const told: unknown = credentials;
+  const isPromise = typeof (told as { readonly then?: unknown } | null | undefined)?.then === 'function';
+  if (typeof told !== 'object' || told === null || isPromise) {
+    const kind = isPromise ? 'a promise' : describeKind(told);
+    throw new InvalidOptionError('tls.current()', `must return an object with ca, cert and key, got ${kind}`);
+  }
   return Object.fromEntries(Object.entries(credentials).filter(([, value]) => value !== undefined));
 }

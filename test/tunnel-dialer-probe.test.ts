@@ -222,6 +222,7 @@ describe('TunnelDialer: probes', () => {
       ['health.probe.tls', { kind: 'https', tls: 'ca.crt' }],
       ['health.probe.tls', { kind: 'http', tls: { current: () => ({}) } }],
       ['health.probe.ca', { kind: 'https', tls: { current: () => ({}) }, ca: 'x' }],
+      ['tls.current()', { kind: 'https', tls: { current: () => undefined } }],
       [
         'health.probe',
         { kind: 'https', tls: { current: () => ({ key: 'a secret that must not be shown' }) } },

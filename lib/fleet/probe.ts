@@ -140,7 +140,8 @@ export const checkProbe: Check<CheckedProbe> = (value, option) => {
   const secureContext = contextOf(tls ?? { current: () => own });
   try {
     secureContext();
-  } catch {
+  } catch (error) {
+    if (error instanceof InvalidOptionError) throw error;
     // Node's message may quote what was given, a key perhaps.
     throw new InvalidOptionError(option, 'has a ca, cert or key that cannot be used');
   }
@@ -152,8 +153,8 @@ function contextOf(source: TlsSource): () => SecureContext {
   let latest: { readonly credentials: TlsCredentials; readonly context: SecureContext } | undefined;
   return () => {
     const credentials = source.current();
-    if (credentials !== latest?.credentials)
-      latest = { credentials, context: createSecureContext(given(credentials)) };
+    const known = latest?.credentials === credentials ? latest : undefined;
+    latest = known ?? { credentials, context: createSecureContext(given(credentials)) };
     return latest.context;
   };
 }

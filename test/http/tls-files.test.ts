@@ -144,6 +144,13 @@ describe('http: httpsAgent with tlsFiles', () => {
       .to.include({ option: 'ca' })
       .and.property('message')
       .not.include('secret');
+    for (const told of [undefined, null, 'ca.crt', Promise.resolve({ ca: 'secret' })]) {
+      expect(refused({ tls: { current: () => told } }))
+        .to.include({ option: 'tls.current()' })
+        .and.property('message')
+        .match(/must return an object with ca, cert and key, got /)
+        .not.include('secret');
+    }
     for (const option of ['ca', 'cert', 'key', 'pfx', 'passphrase']) {
       expect(refused({ tls, [option]: 'secret' })).to.include({
         option,
