@@ -12,6 +12,7 @@ import { Fleet } from '../../lib/fleet/fleet.js';
 import type { Node, NodeSpec } from '../../lib/fleet/node.js';
 import { checkProbe, type CheckedProbe } from '../../lib/fleet/probe.js';
 import type { NodePool } from '../../lib/pool/node-pool.js';
+import type { SshTarget } from '../../lib/ssh/handshake.js';
 import type { PoolSnapshot } from '../../lib/pool/pool-snapshot.js';
 import { turns } from '../support/dialer.js';
 
@@ -45,6 +46,14 @@ class FakePool {
 
   warm(): void {
     this.told.push('warm');
+  }
+
+  retryNow(): void {
+    this.told.push('retryNow');
+  }
+
+  retarget({ via }: SshTarget): void {
+    this.told.push(`retarget ${via?.name ?? 'directly'}`);
   }
 
   snapshot(): PoolSnapshot {
@@ -312,6 +321,63 @@ describe('Fleet', () => {
     });
   });
 
+  describe('jump hosts', () => {
+    const bastion: NodeSpec = { name: 'bastion', address: 'bastion.example', bastion: true };
+    const node: NodeSpec = { name: 'node', address: 'node.example', via: 'bastion' };
+
+    it('have the nodes behind them tried once when they are up, and when they are up again', () => {
+      const { fleet, poolOf } = create();
+      fleet.update([node, bastion]);
+      const retries = (): number => poolOf('node').told.filter((told) => told === 'retryNow').length;
+      poolOf('bastion').become('ready');
+      expect(retries()).to.equal(1);
+      poolOf('bastion').become('degraded');
+      poolOf('bastion').become('ready');
+      expect(retries()).to.equal(1);
+      poolOf('bastion').become('down');
+      poolOf('bastion').become('ready');
+      expect(retries()).to.equal(2);
+    });
+
+    it('forget the nodes behind them that have gone', async () => {
+      const { fleet, poolOf } = create();
+      fleet.update([node, bastion]);
+      fleet.update([bastion]);
+      poolOf('node').finish();
+      await turns(2);
+      poolOf('bastion').become('ready');
+      expect(poolOf('node').told).to.deep.equal(['start', 'leave']);
+    });
+
+    it('stay on the way to a node when credentials change', () => {
+      const { fleet, poolOf } = create();
+      fleet.update([node, bastion]);
+      fleet.retarget((_node, via) => ({ via }) as SshTarget);
+      expect(poolOf('node').told).to.include('retarget bastion');
+      expect(poolOf('bastion').told).to.include('retarget directly');
+    });
+
+    it('leave, and are closed, when nothing is left of the nodes behind them, whatever the order of the list', async () => {
+      for (const nodes of [
+        [bastion, node],
+        [node, bastion],
+      ]) {
+        for (const end of ['leave', 'close']) {
+          const { fleet, poolOf } = create();
+          fleet.update(nodes);
+          if (end === 'leave') fleet.update([]);
+          else void fleet.close();
+          await turns(2);
+          expect(poolOf('node').told).to.include(end);
+          expect(poolOf('bastion').told).to.not.include(end);
+          poolOf('node').finish();
+          await turns(2);
+          expect(poolOf('bastion').told).to.include(end);
+        }
+      }
+    });
+  });
+
   describe('close and destroy', () => {
     it('close waits for every pool, also of nodes that have left', async () => {
       const { fleet, made, poolOf } = create();
@@ -348,6 +414,17 @@ describe('Fleet', () => {
 
   describe('probes', () => {
     const probe = checkProbe({ kind: 'tcp', intervalMs: 1000 }, 'probe');
+
+    it('are not made of bastions', () => {
+      const clock = sinon.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+      try {
+        const { fleet } = create([], probe);
+        fleet.update([{ name: 'bastion', address: 'bastion.example', bastion: true }]);
+        expect(clock.countTimers()).to.equal(0);
+      } finally {
+        clock.restore();
+      }
+    });
 
     for (const end of ['close', 'destroy'] as const) {
       it(`are over at ${end}(), though streams are not`, () => {
