@@ -272,6 +272,18 @@ describe('tlsFiles', () => {
     }
   });
 
+  it('tells no passphrase where there is no key for it', () => {
+    expect(tlsFiles({ caFile, passphrase: 'unused' }).current()).to.deep.include({ passphrase: undefined });
+  });
+
+  it('says when the youngest of what is in use was read', () => {
+    const files = create();
+    const before = files.status().updatedAt;
+    writeFileSync(caFile, newAuthority.certificate);
+    pass(files);
+    expect(files.status().updatedAt.getTime()).to.be.greaterThan(before.getTime());
+  });
+
   it('does not read from a FIFO, which would never end', () => {
     const fifo = join(directory, 'fifo');
     execFileSync('mkfifo', [fifo]);

@@ -90,6 +90,14 @@ describe('TunnelDialer: jump hosts', () => {
     expect(bastion).to.include({ totalConnections: 1, channels: 5 });
   });
 
+  it('connects a jump host for a node whose handshake has begun, though no more than one may be under way', async () => {
+    const dialer = dialerTo([behind('bastion'), bastionSpec()], {
+      pool: { minConnections: 0 },
+      reconnect: { maxHandshakes: 1 },
+    });
+    await roundTrip(await dial(dialer));
+  });
+
   it('does not take a bastion for a node that is ready', async () => {
     node.pause();
     const dialer = dialerTo([behind('bastion'), bastionSpec()]);

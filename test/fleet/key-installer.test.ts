@@ -209,6 +209,23 @@ describe('KeyInstaller', () => {
     expect(calls).to.have.length(13);
   });
 
+  it('begins anew with short waits when a call has succeeded', async () => {
+    await start('a');
+    for (const waitMs of [2000, 4000]) {
+      calls.at(-1)?.fail(new Error('no'));
+      await turn();
+      await pass(waitMs);
+    }
+    calls.at(-1)?.succeed();
+    await turn();
+    await pass(INTERVAL_MS);
+    const before = calls.length;
+    calls.at(-1)?.fail(new Error('no'));
+    await turn();
+    await pass(2000);
+    expect(calls).to.have.length(before + 1);
+  });
+
   it('says that a key is failing that was installed before', async () => {
     const [a] = await start('a');
     await settle();

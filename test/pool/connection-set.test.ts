@@ -1,9 +1,11 @@
 import { expect } from 'chai';
 import sinon from 'sinon';
+import type { AbortableSignal } from '../../lib/abortable-signal.js';
 import { ClosedError, TransportError, type TunnelError } from '../../lib/errors.js';
 import { ConnectionSet, type ConnectionSetOptions } from '../../lib/pool/connection-set.js';
 import type { Member } from '../../lib/pool/members.js';
-import { Semaphore } from '../../lib/pool/semaphore.js';
+import type { HandshakeBound, Standing } from '../../lib/pool/handshake-permits.js';
+import { Semaphore, type Permit } from '../../lib/pool/semaphore.js';
 import type { TunnelSocket } from '../../lib/dialer.js';
 import type { SshNode } from '../../lib/testing/index.js';
 import { Lab, rejection, turns, until } from '../support/dialer.js';
@@ -198,6 +200,72 @@ describe('ConnectionSet', () => {
     await until('a failure', () => failing.set.counts.failed === 1);
     await turns(2);
     expect(permits.available).to.equal(1);
+  });
+
+  describe('asks for permits', () => {
+    /** A bound that there is always room in, and that notes for whom it is asked. */
+    class Bound implements HandshakeBound {
+      readonly standings: Standing[] = [];
+      isWanted = false;
+
+      acquire(_signal: AbortableSignal, standing: Standing): Promise<Permit> {
+        this.standings.push(standing);
+        return Promise.resolve({ release: () => undefined, [Symbol.dispose]: () => undefined });
+      }
+    }
+
+    let bound: Bound;
+    let clock: sinon.SinonFakeTimers;
+
+    beforeEach(() => {
+      bound = new Bound();
+      clock = sinon.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+    });
+
+    afterEach(() => clock.restore());
+
+    it('as one that has been connected, once it has been', async () => {
+      const { set } = create({ handshakes: [bound] });
+      set.maintain();
+      await until('the connection', () => allReady(set));
+      node.cut('rst');
+      await until('its successor', () => set.counts.connected === 2);
+      expect(bound.standings).to.deep.equal(['unknown', 'proven']);
+    });
+
+    it('and gives up a node that says nothing only when others wait for one', async () => {
+      node.faults.silent();
+      const reconnect = { minMs: 600_000, maxMs: 600_000, stableMs: 1 };
+      const { set } = create({ handshakes: [bound], reconnect });
+      set.maintain();
+      await node.until(({ connections }) => connections === 1);
+      clock.tick(2000);
+      await turns(5);
+      expect(set.counts.failed).to.equal(0);
+      bound.isWanted = true;
+      clock.tick(2000);
+      await until('the failure', () => set.counts.failed === 1);
+      expect(set.reconnect.failure?.message).to.include('others wait');
+    });
+
+    it('as one that is silent after that, and is not given up before its time again', async () => {
+      node.faults.silent();
+      const { set } = create({
+        handshakes: [bound],
+        target: lab.target(node, { connectMs: 60 }),
+        reconnect: { minMs: 1, maxMs: 1, stableMs: 1 },
+      });
+      bound.isWanted = true;
+      set.maintain();
+      await until('the failure', () => set.counts.failed === 1);
+      set.retarget(lab.target(node, { connectMs: 60_000 }));
+      await until('the next attempt', () => bound.standings.length > 1 && node.connections > 0);
+      const failed = set.counts.failed;
+      clock.tick(2000);
+      await turns(5);
+      expect(set.counts.failed).to.equal(failed);
+      expect(bound.standings.slice(0, 2)).to.deep.equal(['unknown', 'silent']);
+    });
   });
 
   it('gives up its place among those who wait for a permit when it is destroyed', async () => {

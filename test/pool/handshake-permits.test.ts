@@ -57,6 +57,18 @@ describe('the bound on handshakes of all nodes', () => {
     expect(requests.count('silent')).to.equal(24);
   });
 
+  it('leaves a quarter, rounded up', async () => {
+    for (const [limit, ofSilent] of [
+      [2, 1],
+      [5, 3],
+      [8, 6],
+    ] as const) {
+      const requests = new Requests(new HandshakePermits(limit));
+      await requests.ask('silent', 100);
+      expect(requests.count('silent'), `of ${limit}`).to.equal(ofSilent);
+    }
+  });
+
   it('never gives more permits than its limit', async () => {
     for (const standing of ['proven', 'unknown', 'silent'] as const) {
       for (const limit of [1, 2, 3, 8, 32]) {
@@ -98,6 +110,16 @@ describe('the bound on handshakes of all nodes', () => {
     expect(permits.isWanted).to.equal(false);
     first.release();
     (await permits.acquire(never, 'silent')).release();
+  });
+
+  it('is wanted by nodes of which nothing is known', async () => {
+    const permits = new HandshakePermits(1);
+    const first = await permits.acquire(never, 'silent');
+    const waiting = permits.acquire(never, 'unknown');
+    expect(permits.isWanted).to.equal(true);
+    first.release();
+    (await waiting).release();
+    expect(permits.isWanted).to.equal(false);
   });
 
   it('is not wanted by nodes that did not answer the last time', async () => {

@@ -1,6 +1,8 @@
 import { expect } from 'chai';
 import { getEventListeners, once } from 'node:events';
 import { createServer, type AddressInfo, type Socket } from 'node:net';
+import { Duplex } from 'node:stream';
+import sinon from 'sinon';
 import ssh2, { type Connection } from 'ssh2';
 import {
   AuthenticationError,
@@ -11,6 +13,8 @@ import {
 } from '../../lib/errors.js';
 import { Credentials } from '../../lib/ssh/login/credentials.js';
 import { handshake, type SshTarget } from '../../lib/ssh/handshake.js';
+import type { JumpHost } from '../../lib/ssh/jump-host.js';
+import type { TunnelSocket } from '../../lib/dialer.js';
 import type { HostIdentity, HostKeyVerdict, HostKeyVerifier } from '../../lib/ssh/host-keys/verifier.js';
 import { fingerprintOf } from '../../lib/ssh/host-keys/public-key.js';
 import { generateKeyPair } from '../../lib/testing/keys.js';
@@ -413,6 +417,75 @@ describe('handshake', () => {
       const error = await failure(target);
       expect(error).to.be.an.instanceOf(TransportError);
       expect(error.message).to.include('no algorithm in common');
+    });
+  });
+
+  describe('through a jump host', () => {
+    type Jump = JumpHost['dial'];
+
+    const behind = (dial: Jump, options: Partial<SshTarget> = {}): SshTarget =>
+      lab.target(node, { via: { name: 'bastion', hops: 0, dial }, ...options });
+
+    /** Hangs until it is given up, and then fails with an error of its own. */
+    const hang: Jump = (_host, _port, _timeoutMs, signal) =>
+      new Promise((_resolve, reject) => {
+        signal.addEventListener('abort', () => reject(new TransportError('ERR_TUNNEL_LOST', 'given up')));
+      });
+
+    it('has one deadline with the jump', async () => {
+      const now = sinon.stub(performance, 'now').returns(0);
+      const stream = Object.assign(
+        new Duplex({ read: () => undefined, write: (_chunk, _encoding, done) => done() }),
+        {
+          connecting: false,
+          bytesRead: 0,
+          bytesWritten: 0,
+        },
+      );
+      try {
+        const dial: Jump = () => {
+          now.returns(59_990);
+          return Promise.resolve(stream as unknown as TunnelSocket);
+        };
+        expect(await rejection(handshake(behind(dial, { connectMs: 60_000 }), never))).to.be.an.instanceOf(
+          DialTimeoutError,
+        );
+        expect(stream.destroyed).to.equal(true);
+      } finally {
+        now.restore();
+      }
+    });
+
+    for (const patience of [undefined, { silenceMs: 5, isOver: () => false }]) {
+      it(`rejects with the reason of the signal, ${patience ? 'patient' : 'and not'} with others`, async () => {
+        const controller = new AbortController();
+        const shaken = rejection(handshake(behind(hang), controller.signal, patience));
+        const reason = new Error('enough');
+        controller.abort(reason);
+        expect(await shaken).to.equal(reason);
+      });
+    }
+
+    it('gives up a jump that takes long when others wait, and not before', async () => {
+      let asked = 0;
+      const patience = { silenceMs: 5, isOver: () => (asked += 1) === 4 };
+      const error = await rejection(handshake(behind(hang), never, patience));
+      expect(asked).to.equal(4);
+      expect(error.message).to.include('others wait to be connected');
+    });
+
+    it('asks no more whether others wait when the jump has failed', async () => {
+      let asked = 0;
+      const { signal } = new AbortController();
+      const isOver = (): boolean => {
+        asked += 1;
+        return false;
+      };
+      const fail: Jump = () => Promise.reject(new TransportError('ERR_TUNNEL_LOST', 'lost'));
+      await rejection(handshake(behind(fail), signal, { silenceMs: 1, isOver }));
+      expect(getEventListeners(signal, 'abort')).to.have.length(0);
+      await turns(5);
+      expect(asked).to.equal(0);
     });
   });
 
