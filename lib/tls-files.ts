@@ -1,10 +1,10 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto';
-import { readFileSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { createSecureContext } from 'node:tls';
 import { debug } from './diagnostics.js';
 import { InvalidOptionError } from './errors.js';
 import { FilesOnDemand } from './files-on-demand.js';
+import { readRegularFileSync } from './read-regular-file.js';
 import type { TlsCredentials, TlsSource } from './tls-source.js';
 import {
   callable,
@@ -56,6 +56,9 @@ interface Pair {
   readonly key: Buffer;
 }
 
+/** Several times what all the authorities take that Mozilla trusts. */
+const MAX_PEM_BYTES = 2 ** 20;
+
 const OPTIONS = 'tlsFiles()';
 const CA = `${OPTIONS}.caFile`;
 const CERT = `${OPTIONS}.certFile`;
@@ -81,8 +84,9 @@ const checkOptions = objectOf({
  * when they have changed and then been still for `intervalMs`. New connections use the new ones; those that are up go on.
  *
  * The files are looked at when a connection is made or the status is asked for, at most once in `intervalMs`, and by no timer: there is
- * nothing to be closed. Looking and reading block the process, so they should not be on a file system that hangs. A certificate and a key that do not belong together are not taken, whichever of them is written first. While a file
- * is missing or broken, what was read last stays in use; {@link TlsFiles.status}, `onChange` and `DEBUG=tunnel-dialer:tls` say so.
+ * nothing to be closed. Looking and reading block the process, so they should not be on a file system that hangs. A certificate and a key
+ * that do not belong together are not taken, whichever of them is written first. While a file is missing or broken, what was read last
+ * stays in use; {@link TlsFiles.status}, `onChange` and `DEBUG=tunnel-dialer:tls` say so.
  *
  * @throws {@link InvalidOptionError} `ERR_TUNNEL_INVALID_OPTION` when one cannot be read or used, or no file is named
  * @example
@@ -212,12 +216,10 @@ function readPair(certFile: string, keyFile: string, passphrase: string | undefi
 
 function readPem(path: string, option: string): Buffer {
   try {
-    // Of a FIFO nobody knows when there is an end, and all would wait for it.
-    if (!statSync(path).isFile()) throw new Error('not a regular file');
-    return readFileSync(path);
+    return readRegularFileSync(path, MAX_PEM_BYTES);
   } catch (cause) {
-    const code = (cause as NodeJS.ErrnoException).code ?? 'no regular file';
-    const problem = `cannot read ${describeValue(path)} (${code}): give the path of a file that this process may read`;
+    const { code, message } = cause as NodeJS.ErrnoException;
+    const problem = `cannot read ${describeValue(path)} (${code ?? message}): give the path of a file that this process may read`;
     throw new InvalidOptionError(option, problem, { cause });
   }
 }

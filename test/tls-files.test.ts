@@ -289,7 +289,15 @@ describe('tlsFiles', () => {
     execFileSync('mkfifo', [fifo]);
     expect(() => create({ caFile: fifo })).to.throw(
       InvalidOptionError,
-      /caFile cannot read ".*" \(no regular file\)/,
+      /caFile cannot read ".*" \(it is not a regular file\)/,
+    );
+  });
+
+  it('does not read a file without bounds', () => {
+    writeFileSync(caFile, '\n'.repeat(2 ** 20 + 1));
+    expect(() => create()).to.throw(
+      InvalidOptionError,
+      /caFile cannot read ".*" \(it is longer than 1048576 bytes\)/,
     );
   });
 
