@@ -272,6 +272,13 @@ describe('tlsFiles', () => {
     }
   });
 
+  it('takes certificates by all names that PEM has for them', () => {
+    for (const name of ['X509 CERTIFICATE', 'TRUSTED CERTIFICATE']) {
+      writeFileSync(caFile, oldAuthority.certificate.replaceAll('CERTIFICATE', name));
+      expect(() => create({ certFile: undefined, keyFile: undefined })).to.not.throw();
+    }
+  });
+
   it('tells no passphrase where there is no key for it', () => {
     expect(tlsFiles({ caFile, passphrase: 'unused' }).current()).to.deep.include({ passphrase: undefined });
   });

@@ -209,6 +209,25 @@ describe('KeyInstaller', () => {
     expect(calls).to.have.length(13);
   });
 
+  it('never waits longer than the interval', async () => {
+    let failed = 0;
+    const impatient = new KeyInstaller({
+      intervalMs: 3000,
+      keyFor: () => key,
+      installKey: () => {
+        failed += 1;
+        return Promise.reject(new Error('no'));
+      },
+    });
+    impatient.update([new FakeReceiver('a')]);
+    await turn();
+    for (let failures = 1; failures < 8; failures += 1) {
+      expect(failed).to.equal(failures);
+      await pass(3000);
+    }
+    impatient.stop();
+  });
+
   it('begins anew with short waits when a call has succeeded', async () => {
     await start('a');
     for (const waitMs of [2000, 4000]) {
