@@ -71,6 +71,12 @@ const addressTypes: Check<readonly NodeAddressType[]> = (value, path) => {
 const bastions: Check<readonly NodeSpec[]> = (value, path) => {
   const specs = (value === undefined ? [] : value) as readonly NodeSpec[];
   normalizeNodes(specs, path);
+  const misled = specs.findIndex(({ via }) => via !== undefined);
+  if (misled >= 0)
+    throw new InvalidOptionError(
+      `${path}[${misled}].via`,
+      'is told by the order of the bastions: leave it out',
+    );
   return specs.map((spec, index) => ({ ...spec, bastion: true, via: specs[index - 1]?.name }));
 };
 

@@ -32,6 +32,7 @@ describe('kubernetesNodes: options', () => {
     annotations: ['no'],
     bastions: [null, 'bastion'],
     'bastions[0].address': [[{ name: 'bastion' }]],
+    'bastions[0].via': [[{ name: 'a', address: '192.0.2.1', via: 'b' }]],
     'bastions[1].name': [['b', 'B'].map((name) => ({ name, address: '192.0.2.1' }))],
     listTimeoutMs: [0, -1, 1.5, '5s', 2 ** 31],
     silenceMs: [0, Infinity],
