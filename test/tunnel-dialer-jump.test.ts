@@ -12,7 +12,16 @@ import type { NodeSpec } from '../lib/fleet/node.js';
 import type { SshNode } from '../lib/testing/index.js';
 import type { TunnelDialerOptions } from '../lib/options.js';
 import type { TunnelDialer } from '../lib/tunnel-dialer.js';
-import { Lab, rejection, roundTrip, turn, until, type Endpoint } from './support/dialer.js';
+import {
+  gate,
+  Lab,
+  rejection,
+  roundTrip,
+  turn,
+  uncaughtDuring,
+  until,
+  type Endpoint,
+} from './support/dialer.js';
 
 describe('TunnelDialer: jump hosts', () => {
   let lab: Lab;
@@ -196,6 +205,25 @@ describe('TunnelDialer: jump hosts', () => {
       'others wait',
     );
     hanging.resume();
+  });
+
+  it('can be destroyed in the very moment in which a jump is granted', async () => {
+    const release = gate();
+    const dialer = dialerTo([behind('bastion'), bastionSpec()], { pool: { minConnections: 0 } });
+    (await dial(dialer, 'bastion')).destroy();
+    bastion.faults.confirmLate(release.opened);
+    const uncaught = await uncaughtDuring(async () => {
+      const dialled = dial(dialer, 'bastion').then((stream) => {
+        stream.on('error', () => undefined);
+        dialer.destroy();
+      });
+      await bastion.until(({ pendingOpens }) => pendingOpens === 1);
+      const failed = rejection(dial(dialer));
+      await bastion.until(({ pendingOpens }) => pendingOpens === 2);
+      release.open();
+      await Promise.all([dialled, failed]);
+    });
+    expect(uncaught).to.deep.equal([]);
   });
 
   describe('update', () => {

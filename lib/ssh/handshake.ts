@@ -64,6 +64,8 @@ export async function handshake(
     return logIn(target, Transport.connect(address, host.port), connectMs, signal, patience);
   const startedAt = performance.now();
   const stream = await jumpPatiently(via, { node, address, port: host.port }, connectMs, signal, patience);
+  // Its connection may be ended before ssh2 listens to it, and that its error has no listener would end the process.
+  stream.on('error', ignore);
   const leftMs = Math.max(1, connectMs - (performance.now() - startedAt));
   return logIn(target, new Transport(stream), leftMs, signal, patience);
 }
