@@ -31,6 +31,7 @@ export interface SshTarget {
 export interface Patience {
   /** How long the node may say nothing, in milliseconds, when `isOver`. */
   readonly silenceMs: number;
+  /** Asked when that time has passed, and now and then after it. */
   readonly isOver: () => boolean;
 }
 
@@ -41,6 +42,9 @@ export interface Link {
   /** The node's software version, such as `OpenSSH_9.2p1`. */
   readonly software: string;
 }
+
+/** TCP takes a turn of the event loop to be connected and another to be read from; a name takes one or two before that. */
+const PATIENCE_PARTS = 4;
 
 const identify = identifier('tunnel-dialer');
 
@@ -81,9 +85,9 @@ async function jumpPatiently(
   const giveUp = new AbortSource();
   const onAbort = (): void => giveUp.abort(signal.reason);
   signal.addEventListener('abort', onAbort);
-  const impatience = setInterval(() => {
-    if (patience.isOver()) giveUp.abort(silence(describeNode(destination), destination.node, patience));
-  }, patience.silenceMs);
+  const { node } = destination;
+  const where = `${describeNode(destination)} through ${via.name}`;
+  const impatience = whenOver(patience, () => giveUp.abort(silence(where, node, patience)));
   try {
     return await jump(via, destination, timeoutMs, giveUp);
   } finally {
@@ -157,14 +161,13 @@ function logIn(
       );
     };
 
-    const giveUpIfSilent = (): void => {
-      if (socket.bytesRead > 0) clearInterval(impatience);
-      else if (patience?.isOver() === true) fail(silence(where, node, patience));
-    };
-
     const deadline = setTimeout(onDeadline, timeoutMs);
-    // When our own process has slept, what the node said may still lie unread in the kernel: it is read before the immediate.
-    const impatience = patience && setInterval(() => setImmediate(giveUpIfSilent), patience.silenceMs);
+    const impatience =
+      patience &&
+      whenOver(patience, () => {
+        if (socket.bytesRead > 0) clearInterval(impatience);
+        else fail(silence(where, node, patience));
+      });
     signal.addEventListener('abort', onAbort);
     // ssh2 may emit several errors for one failure, some of them late; without a listener each would end the process.
     client.on('error', ignore);
@@ -188,6 +191,18 @@ function logIn(
       fail(error);
     }
   });
+}
+
+/**
+ * Calls `giveUp` when the time of the patience has passed, and again as long as nothing becomes of that. Counts parts of the time: when our
+ * own process has slept, that is one of them, and in the others it reads what has come meanwhile.
+ */
+function whenOver({ silenceMs, isOver }: Patience, giveUp: () => void): NodeJS.Timeout {
+  let parts = 0;
+  return setInterval(() => {
+    parts += 1;
+    if (parts >= PATIENCE_PARTS && isOver()) giveUp();
+  }, silenceMs / PATIENCE_PARTS);
 }
 
 function silence(where: string, node: string, { silenceMs }: Patience): DialTimeoutError {

@@ -1,4 +1,5 @@
 import { expect } from 'chai';
+import { spawn } from 'node:child_process';
 import { getEventListeners, once } from 'node:events';
 import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { Duplex } from 'node:stream';
@@ -22,6 +23,12 @@ import type { SshNode } from '../../lib/testing/index.js';
 import { gate, Lab, rejection, turns } from '../support/dialer.js';
 
 const never = new AbortController().signal;
+
+/** A process that says who it is to whoever connects, whatever ours does, and no more. */
+const GREETER = `
+  const server = require('node:net').createServer((socket) => socket.on('error', () => {}).write('SSH-2.0-greeter\\r\\n'));
+  server.listen(0, '127.0.0.1', () => console.log(server.address().port));
+`;
 
 /** A verifier that notes what it is asked. */
 function noting(verdict: HostKeyVerdict = { verdict: 'accepted' }) {
@@ -362,6 +369,19 @@ describe('handshake', () => {
       expect(error.message).to.include('within 400 ms');
       node.resume();
       await node.until(({ connections }) => connections === 0);
+    });
+
+    it('has spoken while our process slept: is not taken for silent', async () => {
+      const patience = { silenceMs: 40, isOver: () => true };
+      const child = spawn(process.execPath, ['-e', GREETER], { stdio: ['ignore', 'pipe', 'inherit'] });
+      const [line] = (await once(child.stdout, 'data')) as [Buffer];
+      const host = { names: ['127.0.0.1'], port: Number(line.toString()) };
+      const shaken = rejection(handshake(lab.target(node, { host, connectMs: 400 }), never, patience));
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 100);
+      const error = await shaken;
+      child.kill();
+      await once(child, 'close');
+      expect(error.message).to.include('did not finish the SSH handshake within 400 ms');
     });
 
     const silences = {
