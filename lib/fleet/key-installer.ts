@@ -1,5 +1,6 @@
 import { Backoff } from '../backoff.js';
 import { debug } from '../diagnostics.js';
+import { printable } from '../printable.js';
 import { unlessAborted } from '../unless-aborted.js';
 import { describeValue } from '../validation.js';
 import { sameKey, type InstallKey, type KeyForNode, type KeyInstallStatus } from './install-key.js';
@@ -239,8 +240,17 @@ export class KeyInstaller {
 }
 
 function messageOf(error: unknown): string {
-  const { message } = (error ?? {}) as { readonly message?: unknown };
-  const text =
-    typeof message === 'string' && message !== '' ? message : `failed with ${describeValue(error)}`;
-  return text.length > MAX_MESSAGE_LENGTH ? `${text.slice(0, MAX_MESSAGE_LENGTH)}…` : text;
+  const text = textOf(error) || `failed with ${describeValue(error)}`;
+  // Cut before, too: there may be megabytes of it.
+  return printable(text.slice(0, 2 * MAX_MESSAGE_LENGTH), MAX_MESSAGE_LENGTH);
+}
+
+/** What is thrown may be anything, and its message a getter that throws. */
+function textOf(error: unknown): string {
+  try {
+    const { message } = (error ?? {}) as { readonly message?: unknown };
+    return typeof message === 'string' ? message : '';
+  } catch {
+    return '';
+  }
 }

@@ -271,6 +271,19 @@ describe('KeyInstaller', () => {
     // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors
     ['rejects with an object', () => Promise.reject({ a: 1 }), 'failed with an object'],
     ['rejects at length', () => Promise.reject(new Error('x'.repeat(9999))), `${'x'.repeat(500)}…`],
+    ['rejects with terminal escapes', () => Promise.reject(new Error('\x1b]0;x\x07a\r\nb')), ']0;x a b'],
+    [
+      'rejects with an error that cannot be looked at',
+      () => {
+        // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors
+        return Promise.reject({
+          get message(): string {
+            throw new Error('no');
+          },
+        });
+      },
+      'failed with an object',
+    ],
     ['returns no promise', () => undefined, undefined],
     ['returns something else', () => 7, undefined],
   ];
