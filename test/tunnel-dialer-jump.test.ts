@@ -151,6 +151,19 @@ describe('TunnelDialer: jump hosts', () => {
     await until('the node', () => stateOf(dialer) === 'ready');
   });
 
+  it('leaves a node alone that has refused our key, though its jump host is up again', async () => {
+    node.faults.rejectKey();
+    const dialer = dialerTo([behind('bastion'), bastionSpec()]);
+    await until('the refusal', () => stateOf(dialer) === 'down');
+    bastion.cut('rst');
+    await until('the loss', () => stateOf(dialer, 'bastion') !== 'ready');
+    await until('the bastion', () => stateOf(dialer, 'bastion') === 'ready');
+    // A jump would have been asked for before it.
+    await roundTrip(await dial(dialer, 'bastion'));
+    expect(bastion.totalChannels).to.equal(2);
+    expect(node.totalConnections).to.equal(1);
+  });
+
   it('says what is wrong with the jump host', async () => {
     const elsewhere = await lab.endpoint();
     await elsewhere.close();

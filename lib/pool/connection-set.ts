@@ -143,8 +143,11 @@ export class ConnectionSet {
     this.#options.onChange();
   }
 
-  /** Does not wait for the next attempt any longer: what the last one failed for is over. */
+  /** Does not wait for the next attempt any longer: what is before the node is well again. */
   retryNow(): void {
+    const { failure } = this.reconnect;
+    // What the node itself has refused it would refuse again.
+    if (failure !== undefined && isLasting(failure) && failure.node === this.#target.node) return;
     this.reconnect.retryNow();
     this.maintain();
   }
