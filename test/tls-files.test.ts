@@ -308,6 +308,11 @@ describe('tlsFiles', () => {
     );
   });
 
+  it('reads a file that begins a certificate again and again in no time that grows with its square', () => {
+    writeFileSync(caFile, '-----BEGIN CERTIFICATE-----\n'.repeat(35_000));
+    expect(() => create()).to.throw(InvalidOptionError, /is cut off, or no PEM/);
+  });
+
   const wrong: [options: unknown, option: string, said: RegExp][] = [
     [undefined, 'tlsFiles()', /must be an object/],
     [{}, 'tlsFiles()', /needs caFile, or certFile and keyFile/],

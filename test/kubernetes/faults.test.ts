@@ -175,18 +175,18 @@ describe('kubernetesNodes: faults', () => {
       response.end(JSON.stringify({ items: nodes, metadata: { resourceVersion: '102' } })),
     );
     const followed = await stage.follow();
-    expect(await followed.next()).to.equal('a');
+    expect(await followed.next()).to.equal('a,!');
     const next = followed.next();
     await server.request('watch');
     for (const object of [[], { metadata: null }, { metadata: { name: 7 } }, nodeOf('c')])
       server.tell({ type: 'ADDED', object });
-    expect(await next).to.equal('a,c');
+    expect(await next).to.equal('a,c,!');
     const last = followed.next();
     server.tell({
       type: 'ADDED',
       object: { ...nodeOf('d'), metadata: { name: 'd', resourceVersion: { a: 1 } } },
     });
-    expect(await last).to.equal('a,c,d');
+    expect(await last).to.equal('a,c,d,!');
     void followed.next();
     server.endWatches();
     expect((await server.request('watch', 2)).query.resourceVersion).to.equal('102');
