@@ -239,6 +239,18 @@ describe('TunnelDialer: jump hosts', () => {
     expect(uncaught).to.deep.equal([]);
   });
 
+  it('keeps the connection to a jump host however many nodes behind it do not answer', async () => {
+    const dead = Array.from({ length: 20 }, (_, index) => ({ ...behind('bastion'), name: `dead-${index}` }));
+    bastion.faults.neverAnswer();
+    const dialer = dialerTo([bastionSpec(), ...dead], { timeouts: { connectMs: 300 } });
+    await until('their failures', () => dead.every(({ name }) => stateOf(dialer, name) === 'down'));
+    const { counts, connections } = dialer.status().nodes[0] ?? {};
+    expect({ counts, connections }).to.deep.equal({
+      counts: { connected: 1, failed: 0, lost: 0 },
+      connections: { ready: 1, connecting: 0, draining: 0 },
+    });
+  });
+
   describe('update', () => {
     it('keeps what is unchanged', async () => {
       const dialer = dialerTo([behind('bastion'), bastionSpec()]);

@@ -6,6 +6,8 @@ export interface DialSpec {
   readonly host: string;
   readonly port: number;
   readonly allowHalfOpen: boolean;
+  /** Whether it is to carry the connection to another node, which may well be down: that says nothing of the node that is to carry it. */
+  readonly isJump?: boolean;
   /** Deadline of the whole dial. */
   readonly timeoutMs: number;
   /** The caller's signal. */
@@ -25,6 +27,7 @@ export class Dial implements Disposable {
   readonly host: string;
   readonly port: number;
   readonly allowHalfOpen: boolean;
+  readonly isJump: boolean;
   /** Aborts when the caller, the deadline or the dialer ends the dial; its reason is what the dial rejects with. */
   readonly signal = new AbortSource();
   /** Where it was tried last. */
@@ -33,10 +36,11 @@ export class Dial implements Disposable {
   readonly #callerSignal: AbortableSignal | undefined;
   readonly #timer: NodeJS.Timeout;
 
-  constructor({ host, port, allowHalfOpen, timeoutMs, signal }: DialSpec) {
+  constructor({ host, port, allowHalfOpen, isJump = false, timeoutMs, signal }: DialSpec) {
     this.host = host;
     this.port = port;
     this.allowHalfOpen = allowHalfOpen;
+    this.isJump = isJump;
     this.#callerSignal = signal;
     this.#timer = setTimeout(() => this.#timeOut(timeoutMs), timeoutMs);
     if (signal?.aborted === true) this.#onCallerAbort();

@@ -7,7 +7,7 @@ import type { Permit } from './semaphore.js';
  *
  * - `proven`: the node has been connected.
  * - `unknown`: it never was.
- * - `silent`: it took all the time there was, and was not connected.
+ * - `silent`: it was given up because it took too long.
  */
 export type Standing = 'proven' | 'unknown' | 'silent';
 

@@ -11,8 +11,8 @@ import {
   type ErrorContext,
   type TunnelError,
 } from '../errors.js';
-import type { TunnelSocket } from '../dialer.js';
 import type { ByteCounts } from '../ssh/byte-counts.js';
+import type { ChannelSocket } from '../ssh/channel-socket.js';
 import { asTunnelError } from '../ssh/failures.js';
 import type { SshTarget } from '../ssh/handshake.js';
 import { unlessAborted } from '../unless-aborted.js';
@@ -105,7 +105,7 @@ export class NodePool {
    *
    * @throws the attempt's abort reason, or a {@link TunnelError}
    */
-  async dial(attempt: DialAttempt): Promise<TunnelSocket> {
+  async dial(attempt: DialAttempt): Promise<ChannelSocket> {
     if (this.#closing !== undefined)
       throw new ClosedError(`${attempt.node} is being closed`, this.#context(attempt));
     this.#dials += 1;
@@ -201,7 +201,7 @@ export class NodePool {
     }
   }
 
-  async #open(attempt: DialAttempt): Promise<TunnelSocket> {
+  async #open(attempt: DialAttempt): Promise<ChannelSocket> {
     const lane = await this.#borrow(attempt);
     const { connection } = lane.member;
     const { host, port, allowHalfOpen, signal } = attempt;
@@ -214,8 +214,8 @@ export class NodePool {
     } catch (error) {
       if (error instanceof EndpointError || error instanceof ChannelRefusedError)
         lane.member.openTimeouts = 0;
-      if (attempt.timedOut) this.#connections.suspect(lane.member);
-      if (attempt.wasOvertaken) connection.probeNow();
+      if (attempt.timedOut && !attempt.dial.isJump) this.#connections.suspect(lane.member);
+      else if (attempt.timedOut || attempt.wasOvertaken) connection.probeNow();
       throw error;
     }
   }

@@ -31,6 +31,8 @@ export interface ChannelOwner {
   readonly roster: ChannelRoster;
   /** The peer has broken the protocol; the connection cannot be trusted any more. */
   violated(problem: string): void;
+  /** Calls back when the peer has read all that was sent before; not at all when the connection is lost. */
+  whenRead(done: () => void): void;
 }
 
 /** The peer's side of a channel, as it was confirmed. */
@@ -166,6 +168,11 @@ export class Channel {
   receivedClose(): void {
     if (this.#state.name !== 'closing') this.#owner.messages.channelClose(this.#peer.id);
     this.lost();
+  }
+
+  /** Calls back when the node has read what was written before, and whatever else its connection had to carry. */
+  whenRead(done: () => void): void {
+    this.#owner.whenRead(done);
   }
 
   /** A request that wants an answer: sshd's keepalive comes on a channel if there is one. */

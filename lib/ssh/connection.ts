@@ -213,6 +213,7 @@ export class Connection {
       countMax: keepaliveCountMax,
       probe: () => this.#measure(client),
       mark: () => this.#ask(client, () => undefined),
+      whenCarried: transport.whenCarried,
       onDead: () =>
         this.#lose(
           new Error(`nothing was heard from it for ${keepaliveIntervalMs * (keepaliveCountMax + 1)} ms`),
@@ -238,7 +239,8 @@ export class Connection {
     stream.on('close', () => this.#lose(new Error('the connection was closed')));
     const violated = (problem: string): void => this.#lose(new Error(`the node ${problem}`));
     const messages = takeOverChannels(client, this.#table.handlers(violated));
-    const channels = { messages, gate, roster: this.#roster, violated };
+    const whenRead = (done: () => void): void => this.#ask(client, done);
+    const channels = { messages, gate, roster: this.#roster, violated, whenRead };
     this.#state = { name: 'ready', link, keepalive, channels };
     this.#measure(client);
     debug.ssh('%s: ready, %s', node, printable(software));

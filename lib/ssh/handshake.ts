@@ -1,9 +1,9 @@
 import { Client } from 'ssh2';
 import { AbortSource, type AbortableSignal } from '../abortable-signal.js';
-import type { TunnelSocket } from '../dialer.js';
 import { DialTimeoutError } from '../errors.js';
 import { algorithmsFor } from './algorithms.js';
 import type { Credentials } from './login/credentials.js';
+import type { ChannelSocket } from './channel-socket.js';
 import { connectFailure, describeNode } from './failures.js';
 import { HostKeyCheck } from './host-key-check.js';
 import type { HostIdentity, HostKeyVerifier } from './host-keys/verifier.js';
@@ -71,7 +71,7 @@ export async function handshake(
   // Its connection may be ended before ssh2 listens to it, and that its error has no listener would end the process.
   stream.on('error', ignore);
   const leftMs = Math.max(1, connectMs - (performance.now() - startedAt));
-  return logIn(target, new Transport(stream), leftMs, signal, patience);
+  return logIn(target, Transport.over(stream), leftMs, signal, patience);
 }
 
 async function jumpPatiently(
@@ -80,7 +80,7 @@ async function jumpPatiently(
   timeoutMs: number,
   signal: AbortableSignal,
   patience: Patience | undefined,
-): Promise<TunnelSocket> {
+): Promise<ChannelSocket> {
   if (patience === undefined) return jump(via, destination, timeoutMs, signal);
   const giveUp = new AbortSource();
   const onAbort = (): void => giveUp.abort(signal.reason);

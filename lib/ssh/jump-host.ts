@@ -1,5 +1,4 @@
 import type { AbortableSignal } from '../abortable-signal.js';
-import type { TunnelSocket } from '../dialer.js';
 import {
   DialTimeoutError,
   NodeUnavailableError,
@@ -7,6 +6,7 @@ import {
   isLasting,
   type TunnelError,
 } from '../errors.js';
+import type { ChannelSocket } from './channel-socket.js';
 import { asTunnelError, describeNode } from './failures.js';
 
 /** A node that carries the connections to others. */
@@ -16,7 +16,7 @@ export interface JumpHost {
   /** How many jump hosts it is behind itself. */
   readonly hops: number;
   /** Opens a stream to another node's sshd, whose address is resolved on the jump host. */
-  dial(host: string, port: number, timeoutMs: number, signal: AbortableSignal): Promise<TunnelSocket>;
+  dial(host: string, port: number, timeoutMs: number, signal: AbortableSignal): Promise<ChannelSocket>;
 }
 
 /** A node that is behind a jump host. */
@@ -36,7 +36,7 @@ export async function jump(
   destination: Destination,
   timeoutMs: number,
   signal: AbortableSignal,
-): Promise<TunnelSocket> {
+): Promise<ChannelSocket> {
   const { node, address, port } = destination;
   try {
     return await via.dial(address, port, timeoutMs, signal);

@@ -7,6 +7,11 @@ export interface KeepaliveOptions {
   probe: () => void;
   /** Sends something that the peer has to answer, to see how far it has read. */
   mark: () => void;
+  /**
+   * Calls back when what was sent has come as far as we can tell, if something carries the connection that may have much to carry. Until
+   * then a probe does not count as unanswered.
+   */
+  whenCarried?: ((done: () => void) => void) | undefined;
   /** Called once, `intervalMs × (countMax + 1)` after the last byte. */
   onDead: () => void;
 }
@@ -26,6 +31,8 @@ export class Keepalive {
   #lastHeardAt = performance.now();
   #lastProbedAt = 0;
   #unanswered = 0;
+  /** Probes that have not been carried yet. */
+  #inTransit = 0;
   #markedBytes = 0;
   #timer: NodeJS.Timeout;
 
@@ -66,6 +73,12 @@ export class Keepalive {
     this.#unanswered = this.#lastProbedAt > this.#lastHeardAt ? this.#unanswered + 1 : 1;
     this.#lastProbedAt = performance.now();
     this.#options.probe();
+    const { whenCarried } = this.#options;
+    if (whenCarried === undefined) return;
+    this.#inTransit += 1;
+    whenCarried(() => {
+      this.#inTransit -= 1;
+    });
   }
 
   /** Counts probes and not time: after our own process has slept, the answers may still lie unread in the kernel. */
@@ -74,6 +87,10 @@ export class Keepalive {
     const silentMs = performance.now() - this.#lastHeardAt;
     if (silentMs < intervalMs) {
       this.#timer = this.#schedule(Math.ceil(intervalMs - silentMs));
+      return;
+    }
+    if (this.#inTransit > 0) {
+      this.#timer = this.#schedule(intervalMs);
       return;
     }
     const unanswered = this.#lastProbedAt > this.#lastHeardAt ? this.#unanswered : 0;

@@ -1,5 +1,6 @@
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import type { ChannelSocket } from './channel-socket.js';
 
 /** Bytes that may wait in our process for the kernel before channels have to wait. */
 const WRITABLE_HIGH_WATER_MARK_BYTES = 64 * 1024;
@@ -23,6 +24,8 @@ export type ByteStream = Duplex & Pick<Socket, 'connecting' | 'bytesRead' | 'byt
 export class Transport {
   /** For ssh2, which writes buffers and waits for nothing. */
   readonly stream: ByteStream;
+  /** Calls back when what carries the stream has carried all that was sent before, if something does. */
+  readonly whenCarried: ((done: () => void) => void) | undefined;
   readonly #write: (chunk: Uint8Array, onFlushed: (error?: Error | null) => void) => boolean;
   #turnHasWrites = false;
   #accepted = 0;
@@ -30,8 +33,9 @@ export class Transport {
   #remoteEnded = false;
 
   /** @param stream - connected, or connecting already; its `write` and `push` are replaced */
-  constructor(stream: ByteStream) {
+  private constructor(stream: ByteStream, whenCarried?: (done: () => void) => void) {
     this.stream = stream;
+    this.whenCarried = whenCarried;
     this.#write = stream.write.bind(stream);
     stream.write = (chunk: Uint8Array) => this.#accept(chunk);
     const push = stream.push.bind(stream);
@@ -48,6 +52,11 @@ export class Transport {
     // Before its `write` is replaced, because it puts its own on the object.
     socket.connect({ host, port });
     return new Transport(socket);
+  }
+
+  /** On a stream through another node. */
+  static over(stream: ChannelSocket): Transport {
+    return new Transport(stream, (done) => stream.channel.whenRead(done));
   }
 
   /** Bytes handed to `write` so far. */

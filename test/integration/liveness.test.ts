@@ -4,7 +4,8 @@ import { roundTrip } from '../support/dialer.js';
 import { startEcho, startEndpoint, startSource } from '../support/endpoints.js';
 import { describeFor } from '../support/applicability.js';
 import { waitUntil } from '../support/processes.js';
-import { Stage, nodeStatus } from './stage.js';
+import { TunnelDialer, type NodeSpec } from '../../lib/index.js';
+import { Stage, nodeOf, nodeStatus } from './stage.js';
 
 const KIB = 1024;
 const LINK_BYTES_PER_SECOND = 300 * KIB;
@@ -42,6 +43,47 @@ describe('a link to a real sshd that is slow and full', () => {
       expect(nodeStatus(dialer).counts.lost).to.equal(0);
     });
   }
+
+  it('is no reason to take an idle node for dead that shares it, behind a jump host', async function () {
+    this.timeout(60_000);
+    const bastion = await stage.sshd();
+    const { proxy, access } = await stage.proxied(bastion);
+    const { username, privateKey } = access;
+    const address = bastion.address;
+    const behind = (name: string): NodeSpec => ({
+      name,
+      address,
+      port: bastion.port,
+      hostKey: bastion.hostKeys[0],
+      via: 'bastion',
+    });
+    const bastionSpec = {
+      ...nodeOf(access, { name: 'bastion', bastion: true }),
+      hostKey: bastion.hostKeys[0],
+    };
+    const dialer = new TunnelDialer({
+      nodes: [bastionSpec, behind('busy'), behind('idle')],
+      ssh: { username, privateKey },
+      health: IMPATIENT,
+      pool: { maxConnections: 1 },
+    });
+    stage.onEnd(() => dialer.destroy());
+    await dialer.ready({ every: true });
+    proxy.up.throttle(LINK_BYTES_PER_SECOND);
+    let taken = 0;
+    const sink = await stage.use(
+      startEndpoint((peer) => void peer.on('data', (chunk: Buffer) => (taken += chunk.length)), bastion),
+    );
+    const total = 12 * IMPATIENT.keepaliveIntervalMs * (LINK_BYTES_PER_SECOND / 1000);
+    const stream = await stage.dial(dialer, sink, { node: 'busy' });
+    stream.write(Buffer.alloc(total));
+    await waitUntil('all of it', () => taken >= total, 30_000);
+    expect(dialer.status().nodes.map(({ name, counts }) => `${name} ${counts.lost}`)).to.deep.equal([
+      'bastion 0',
+      'busy 0',
+      'idle 0',
+    ]);
+  });
 });
 
 describeFor(['processes'], 'a node whose sshd hangs', () => {

@@ -15,7 +15,7 @@ import {
 import { Credentials } from '../../lib/ssh/login/credentials.js';
 import { handshake, type SshTarget } from '../../lib/ssh/handshake.js';
 import type { JumpHost } from '../../lib/ssh/jump-host.js';
-import type { TunnelSocket } from '../../lib/dialer.js';
+import type { ChannelSocket } from '../../lib/ssh/channel-socket.js';
 import type { HostIdentity, HostKeyVerdict, HostKeyVerifier } from '../../lib/ssh/host-keys/verifier.js';
 import { fingerprintOf } from '../../lib/ssh/host-keys/public-key.js';
 import { generateKeyPair } from '../../lib/testing/keys.js';
@@ -465,7 +465,7 @@ describe('handshake', () => {
       try {
         const dial: Jump = () => {
           now.returns(59_990);
-          return Promise.resolve(stream as unknown as TunnelSocket);
+          return Promise.resolve(stream as unknown as ChannelSocket);
         };
         expect(await rejection(handshake(behind(dial, { connectMs: 60_000 }), never))).to.be.an.instanceOf(
           DialTimeoutError,

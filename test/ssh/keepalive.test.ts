@@ -16,7 +16,7 @@ describe('Keepalive', () => {
   });
 
   /** A keepalive of 1000 ms, and when it probed and died. */
-  function create(countMax = 2) {
+  function create(countMax = 2, whenCarried?: (done: () => void) => void) {
     const startedAt = performance.now();
     const events: string[] = [];
     const note = (what: string) => () => void events.push(`${what} ${performance.now() - startedAt}`);
@@ -25,6 +25,7 @@ describe('Keepalive', () => {
       countMax,
       probe: note('probe'),
       mark: note('mark'),
+      whenCarried,
       onDead: note('dead'),
     });
     return { keepalive, events };
@@ -42,6 +43,25 @@ describe('Keepalive', () => {
     const { events } = create();
     clock.tick(10_000);
     expect(events).to.deep.equal(['probe 1000', 'probe 2000', 'dead 3000']);
+  });
+
+  it('does not count a probe as unanswered while it is carried by what has much to carry', () => {
+    const carried: (() => void)[] = [];
+    const { keepalive, events } = create(2, (done) => void carried.push(done));
+    clock.tick(20_000);
+    expect(events).to.deep.equal(['probe 1000']);
+    carried.shift()?.();
+    clock.tick(1000);
+    expect(events).to.deep.equal(['probe 1000', 'probe 21000']);
+    keepalive.heard();
+    carried.shift()?.();
+    clock.tick(1000);
+    expect(events.slice(2)).to.deep.equal(['probe 22000']);
+    carried.shift()?.();
+    clock.tick(1000);
+    carried.shift()?.();
+    clock.tick(1000);
+    expect(events.slice(3)).to.deep.equal(['probe 23000', 'dead 24000']);
   });
 
   it('asks as often as it is told to', () => {

@@ -38,7 +38,7 @@ export class FakePeer {
     const roster = new NotingRoster(this.marks);
     const place = roster.enter(() => undefined);
     const violated = (problem: string): void => void this.violations.push(problem);
-    const owner = { messages: this.#messages, gate: this.gate, roster, violated };
+    const owner = { messages: this.#messages, gate: this.gate, roster, violated, whenRead: () => undefined };
     return (this.#channel = new Channel(this.#peer, place, owner, listener));
   }
 
