@@ -6,9 +6,9 @@ import importX from 'eslint-plugin-import-x';
 /** The floors of lib/, lowest first; a file may import from its own and those below it. What stands side by side shares a floor. */
 const floors = [
   ['errors', 'diagnostics', 'abortable-signal', 'socket-like', 'dialer', 'printable'],
-  ['validation', 'unless-aborted', 'diagnostics-events', 'follow-files', 'read-regular-file'],
-  ['backoff', 'tls-source', 'files-on-demand'],
-  ['ssh', 'tls-files', 'source-follower'],
+  ['validation', 'unless-aborted', 'diagnostics-events'],
+  ['backoff', 'files'],
+  ['ssh', 'tls', 'source-follower'],
   ['pool'],
   ['fleet'],
   ['options'],
@@ -24,13 +24,13 @@ if (misplaced.length > 0)
 
 /** What adapters may know: the contract, not a transport. */
 const adapters = {
-  http: ['errors', 'validation', 'dialer', 'socket-like', 'tls-source', 'printable'],
+  http: ['errors', 'validation', 'dialer', 'socket-like', 'tls', 'printable'],
   kubernetes: [
     'errors',
     'diagnostics',
     'validation',
     'unless-aborted',
-    'read-regular-file',
+    'files',
     'printable',
     'backoff',
     'fleet',

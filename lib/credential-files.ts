@@ -1,8 +1,8 @@
 import { resolve } from 'node:path';
 import { InvalidOptionError } from './errors.js';
-import { fileVersions, followFiles } from './follow-files.js';
+import { fileVersions, followFiles } from './files/follow-files.js';
 import type { CredentialsUpdate, SshOptions } from './options.js';
-import { readRegularFile, readRegularFileSync } from './read-regular-file.js';
+import { readRegularFile, readRegularFileSync } from './files/read-regular-file.js';
 import { knownHostsIn } from './ssh/host-keys/known-hosts.js';
 import {
   describeValue,

@@ -12,8 +12,8 @@ export type {
   TunnelDialerOptions,
 } from './options.js';
 export type { InstallKey, InstallKeyNode, KeyInstallStatus } from './fleet/install-key.js';
-export { tlsFiles, type TlsFiles, type TlsFilesOptions, type TlsFilesStatus } from './tls-files.js';
-export type { TlsCredentials, TlsSource } from './tls-source.js';
+export { tlsFiles, type TlsFiles, type TlsFilesOptions, type TlsFilesStatus } from './tls/tls-files.js';
+export type { TlsCredentials, TlsSource } from './tls/tls-source.js';
 export type { NodeSpec } from './fleet/node.js';
 export type { NodeListing, NodeSource, NodeUpdate, Nodes } from './fleet/node-source.js';
 export { nodesFile, type NodesFileOptions } from './fleet/nodes-file.js';

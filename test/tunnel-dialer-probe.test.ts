@@ -10,7 +10,7 @@ import { createAuthority } from '../examples/support/certificates.js';
 import { InvalidOptionError } from '../lib/errors.js';
 import type { NodeStatus, ProbeOptions } from '../lib/index.js';
 import type { SshNode } from '../lib/testing/index.js';
-import { tlsFiles } from '../lib/tls-files.js';
+import { tlsFiles } from '../lib/tls/tls-files.js';
 import type { TunnelDialer } from '../lib/tunnel-dialer.js';
 import { Lab, roundTrip, until } from './support/dialer.js';
 

@@ -1,7 +1,7 @@
 import type { YAMLParseError } from 'yaml';
 import { messageOf } from '../errors.js';
-import { followFiles } from '../follow-files.js';
-import { readRegularFile } from '../read-regular-file.js';
+import { followFiles } from '../files/follow-files.js';
+import { readRegularFile } from '../files/read-regular-file.js';
 import { milliseconds, nonEmptyString, objectOf, withDefault } from '../validation.js';
 import type { NodeSpec } from './node.js';
 import type { NodeSource, NodeUpdate } from './node-source.js';

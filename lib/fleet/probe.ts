@@ -4,7 +4,7 @@ import type { Duplex } from 'node:stream';
 import { connect as startTls, createSecureContext, type SecureContext } from 'node:tls';
 import type { TunnelSocket } from '../dialer.js';
 import { InvalidOptionError, formatEndpoint } from '../errors.js';
-import { given, refuseBoth, tlsSource, type TlsCredentials, type TlsSource } from '../tls-source.js';
+import { given, refuseBoth, tlsSource, type TlsCredentials, type TlsSource } from '../tls/tls-source.js';
 import {
   boolean,
   integer,

@@ -9,7 +9,7 @@ import { checkRequest, endpointOf, type ConnectOptions } from './endpoint.js';
 import { TlsHandshakeTimeoutError } from './errors.js';
 import { checkDialer, checkHttpsOptions, type TunnelHttpsAgentOptions } from './options.js';
 import { PendingSocket } from './pending-socket.js';
-import { given, type TlsCredentials, type TlsSource } from '../tls-source.js';
+import { given, type TlsCredentials, type TlsSource } from '../tls/tls-source.js';
 
 const { addRequest, keepSocketAlive } = Agent.prototype as unknown as AgentMethods;
 

@@ -17,7 +17,7 @@ import {
   refuseMisspelt,
   type Check,
 } from '../validation.js';
-import { refuseBoth, given, tlsSource, type TlsSource } from '../tls-source.js';
+import { refuseBoth, given, tlsSource, type TlsSource } from '../tls/tls-source.js';
 
 interface NodeOption {
   /**

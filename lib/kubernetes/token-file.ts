@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { delimiter, dirname, join, resolve } from 'node:path';
 import { findHomeDir } from '@kubernetes/client-node';
 import { parse } from 'yaml';
-import { readRegularFile } from '../read-regular-file.js';
+import { readRegularFile } from '../files/read-regular-file.js';
 
 /** More than any server takes in a header. */
 const MAX_TOKEN_BYTES = 64 * 2 ** 10;

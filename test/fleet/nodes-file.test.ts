@@ -8,7 +8,7 @@ import { InvalidOptionError } from '../../lib/errors.js';
 import type { NodeSpec } from '../../lib/fleet/node.js';
 import type { NodeUpdate } from '../../lib/fleet/node-source.js';
 import { nodesFile } from '../../lib/fleet/nodes-file.js';
-import { fileVersions, followFiles } from '../../lib/follow-files.js';
+import { fileVersions, followFiles } from '../../lib/files/follow-files.js';
 import { turn } from '../support/dialer.js';
 
 const yaml = (...names: string[]): string =>

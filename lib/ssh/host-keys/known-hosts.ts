@@ -1,5 +1,5 @@
 import { InvalidOptionError } from '../../errors.js';
-import { readRegularFileSync } from '../../read-regular-file.js';
+import { readRegularFileSync } from '../../files/read-regular-file.js';
 import { describeKind, describeValue } from '../../validation.js';
 import type { HostKeyVerifier } from './verifier.js';
 import { KnownHostsFile, parseKnownHostsLine } from './known-hosts-file.js';

@@ -1,10 +1,10 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { resolve } from 'node:path';
 import { createSecureContext } from 'node:tls';
-import { debug } from './diagnostics.js';
-import { InvalidOptionError } from './errors.js';
-import { FilesOnDemand } from './files-on-demand.js';
-import { readRegularFileSync } from './read-regular-file.js';
+import { debug } from '../diagnostics.js';
+import { InvalidOptionError } from '../errors.js';
+import { FilesOnDemand } from '../files/files-on-demand.js';
+import { readRegularFileSync } from '../files/read-regular-file.js';
 import type { TlsCredentials, TlsSource } from './tls-source.js';
 import {
   callable,
@@ -16,7 +16,7 @@ import {
   optional,
   withDefault,
   type Check,
-} from './validation.js';
+} from '../validation.js';
 
 export interface TlsFilesOptions {
   /** Path of the authorities, in PEM. Default: those of Node. */

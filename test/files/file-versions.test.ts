@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import { mkdtemp, rm, stat, symlink, unlink, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileVersions } from '../lib/follow-files.js';
+import { fileVersions } from '../../lib/files/follow-files.js';
 
 describe('fileVersions', () => {
   let directory: string;

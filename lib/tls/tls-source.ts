@@ -1,5 +1,5 @@
-import { InvalidOptionError } from './errors.js';
-import { describeKind, type Check } from './validation.js';
+import { InvalidOptionError } from '../errors.js';
+import { describeKind, type Check } from '../validation.js';
 
 /** What a TLS connection is made with, as `node:tls` takes it. */
 export interface TlsCredentials {

@@ -3,8 +3,8 @@ import { writeFileSync } from 'node:fs';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { followFiles } from '../lib/follow-files.js';
-import { rejection } from './support/dialer.js';
+import { followFiles } from '../../lib/files/follow-files.js';
+import { rejection } from '../support/dialer.js';
 
 describe('followFiles', () => {
   let directory: string;

@@ -4,7 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sinon, { type SinonFakeTimers } from 'sinon';
-import { FilesOnDemand } from '../lib/files-on-demand.js';
+import { FilesOnDemand } from '../../lib/files/files-on-demand.js';
 
 const INTERVAL_MS = 1000;
 

@@ -7,10 +7,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { inspect } from 'node:util';
 import sinon, { type SinonFakeTimers } from 'sinon';
-import { createAuthority } from '../examples/support/certificates.js';
-import { InvalidOptionError } from '../lib/errors.js';
-import { tlsFiles, type TlsFiles, type TlsFilesOptions, type TlsFilesStatus } from '../lib/tls-files.js';
-import { turn } from './support/dialer.js';
+import { createAuthority } from '../../examples/support/certificates.js';
+import { InvalidOptionError } from '../../lib/errors.js';
+import {
+  tlsFiles,
+  type TlsFiles,
+  type TlsFilesOptions,
+  type TlsFilesStatus,
+} from '../../lib/tls/tls-files.js';
+import { turn } from '../support/dialer.js';
 
 const INTERVAL_MS = 1000;
 
