@@ -1,6 +1,6 @@
 import { EventEmitter, setMaxListeners } from 'node:events';
 import { debug } from './diagnostics.js';
-import type { DialOptions, Dialer } from './dialer.js';
+import type { DialOptions, Dialer, TunnelSocket } from './dialer.js';
 import { AllNodesFailedError, ClosedError, InvalidOptionError, NoRouteError } from './errors.js';
 import { firstToOpen } from './fleet/first-to-open.js';
 import { Fleet } from './fleet/fleet.js';
@@ -27,7 +27,6 @@ import {
 } from './source-follower.js';
 import type { ByteCounts } from './ssh/byte-counts.js';
 import type { JumpHost } from './ssh/jump-host.js';
-import type { TunnelSocket } from './dialer.js';
 import { unlessAborted } from './unless-aborted.js';
 import {
   abortSignal,

@@ -2,16 +2,16 @@ import { debug } from '../diagnostics.js';
 import { AuthenticationError, ClosedError, isLasting, type TunnelError } from '../errors.js';
 import { jumpThrough } from '../pool/jump.js';
 import type { NodePool } from '../pool/node-pool.js';
-import type { KeyInstallStatus } from './install-key.js';
+import { endEntries, isUp, statusOf, stateOf, type Entry } from './entry.js';
 import { KeyInstaller, type KeyInstallerOptions } from './key-installer.js';
 import type { CheckedProbe } from './probe.js';
-import { Prober, type Probed, type ProbeStatus } from './prober.js';
+import { Prober, type Probed } from './prober.js';
 import type { SshTarget } from '../ssh/handshake.js';
 import { addBytes, NO_BYTES, type ByteCounts } from '../ssh/byte-counts.js';
 import type { JumpHost } from '../ssh/jump-host.js';
 import { inJumpOrder } from './jump-hosts.js';
 import { normalizeNodes, sameNode, type Node, type NodeSpec } from './node.js';
-import type { NodeState, NodeStatus } from './node-status.js';
+import type { NodeStatus } from './node-status.js';
 import { Router, type Route } from './router.js';
 
 export interface FleetOptions {
@@ -41,24 +41,6 @@ class Change {
   readonly happened = new Promise<void>((resolve) => {
     this.happen = resolve;
   });
-}
-
-interface Entry {
-  node: Node;
-  readonly pool: NodePool;
-  /** What carries its connections. */
-  readonly via: Entry | undefined;
-  /** Those whose connections it carries. */
-  readonly carried: Set<Entry>;
-  /** The entry as they see it. */
-  readonly jumpHost: JumpHost;
-  /** Resolves when nothing is left of it; once it is being ended. */
-  over: Promise<void> | undefined;
-  state: NodeState;
-  since: Date;
-  probe: ProbeStatus | undefined;
-  /** The entry as the prober sees it, if there is one. */
-  probed: Probed | undefined;
 }
 
 /** The nodes there are, each with its pool, and who of them carries a dial. */
@@ -189,7 +171,7 @@ export class Fleet {
   async close(): Promise<void> {
     this.#prober?.stop();
     this.#keyInstaller?.stop();
-    await this.#end([...this.#entries.values(), ...this.#leaving], ({ pool }) => pool.close());
+    await endEntries([...this.#entries.values(), ...this.#leaving], ({ pool }) => pool.close());
   }
 
   /** Ends every stream and connection at once. */
@@ -283,57 +265,10 @@ export class Fleet {
 
   #leave(entries: readonly Entry[]): void {
     for (const entry of entries) this.#leaving.add(entry);
-    void this.#end(entries, async (entry) => {
+    void endEntries(entries, async (entry) => {
       await entry.pool.leave();
       this.#leaving.delete(entry);
       this.#bytesOfGone = addBytes(this.#bytesOfGone, entry.pool.bytes);
     });
   }
-
-  /** Ends entries that are not being ended already, each after those whose connections it carries. */
-  async #end(entries: Iterable<Entry>, end: (entry: Entry) => Promise<void>): Promise<void> {
-    const outermostFirst = [...entries].sort((a, b) => b.jumpHost.hops - a.jumpHost.hops);
-    await Promise.all(outermostFirst.map((entry) => (entry.over ??= endAfterCarried(entry, end))));
-  }
-}
-
-async function endAfterCarried(entry: Entry, end: (entry: Entry) => Promise<void>): Promise<void> {
-  const { carried, via } = entry;
-  for (const { over } of carried) await over;
-  await end(entry);
-  via?.carried.delete(entry);
-}
-
-const isUp = (state: NodeState): boolean => state === 'ready' || state === 'degraded';
-
-/** A node whose tunnel is up but whose probe fails is degraded. */
-function stateOf({ pool, probe }: Entry): NodeState {
-  const { state } = pool.snapshot();
-  return state === 'ready' && probe?.ok === false ? 'degraded' : state;
-}
-
-function statusOf(entry: Entry, keyInstall: KeyInstallStatus | undefined): NodeStatus {
-  const { node, pool, since, probe } = entry;
-  const { failure, retryInMs, roundTripMs, connections, channels, counts } = pool.snapshot();
-  const state = stateOf(entry);
-  const cause = failure ?? (state === 'degraded' ? probe?.cause : undefined);
-  return {
-    name: node.name,
-    address: node.address,
-    port: node.port,
-    state,
-    since,
-    ...(cause !== undefined && { cause: { code: cause.code, message: cause.message } }),
-    ...(failure !== undefined && { retryAt: new Date(Date.now() + retryInMs) }),
-    ...(probe !== undefined && { probe }),
-    ...(keyInstall !== undefined && { keyInstall }),
-    ...(node.via !== undefined && { via: node.via }),
-    ...(node.bastion && { bastion: true }),
-    ...(node.clusterReady !== undefined && { clusterReady: node.clusterReady }),
-    ...(roundTripMs !== undefined && { roundTripMs }),
-    connections,
-    channels,
-    counts,
-    bytes: pool.bytes,
-  };
 }

@@ -1,15 +1,14 @@
-import type { AbortableSignal } from '../abortable-signal.js';
 import { debug } from '../diagnostics.js';
 import type { Dialer } from '../dialer.js';
 import { AuthenticationError, DialTimeoutError, isLasting, type TunnelError } from '../errors.js';
 import { addBytes, NO_BYTES, type ByteCounts } from '../ssh/byte-counts.js';
 import { Connection } from '../ssh/connection.js';
-import type { Patience, SshTarget } from '../ssh/handshake.js';
+import type { SshTarget } from '../ssh/handshake.js';
+import { Admission } from './admission.js';
 import { ConnectionReport } from './connection-report.js';
 import type { HandshakeBound, Standing } from './handshake-permits.js';
 import { Members, type Member } from './members.js';
 import { Reconnect, type ReconnectOptions } from './reconnect.js';
-import type { Permit } from './semaphore.js';
 
 export interface ConnectionSetOptions {
   /** How to reach and log in to the node, until `retarget` says otherwise. */
@@ -46,12 +45,6 @@ const MAX_OPEN_TIMEOUTS = 16;
  * like that.
  */
 const UNUSED_MS = 500;
-
-/**
- * How long a node may say nothing, in milliseconds, when others wait to be connected. An sshd that is well says who it is at once; one that
- * was given up like that is tried again with all the time there is.
- */
-const SILENCE_MS = 2000;
 
 /** How much earlier or later than `maxConnectionAgeMs` a connection is replaced, so that those of a fleet are not all replaced at once. */
 const AGE_JITTER = 0.1;
@@ -223,23 +216,28 @@ export class ConnectionSet {
   }
 
   #add(): Member {
-    const { dialer, keepaliveIntervalMs, keepaliveCountMax, maxChannelsPerConnection } = this.#options;
+    const { dialer, handshakes, keepaliveIntervalMs, keepaliveCountMax, maxChannelsPerConnection } =
+      this.#options;
     let target = this.#target;
     const report = new ConnectionReport(dialer, target);
-    const permits: Permit[] = [];
+    const admission = new Admission(handshakes);
     const connection = new Connection({
       node: target.node,
       target: () => (target = this.#target),
       keepaliveIntervalMs,
       keepaliveCountMax,
       maxLingering: maxChannelsPerConnection,
-      admit: (attempt, signal) => this.#admit(report, permits, attempt, signal),
+      admit: async (attempt, signal) => {
+        const patience = await admission.enter(signal, this.#standing);
+        report.began();
+        return attempt(patience);
+      },
       onClosed: (error) => this.#closed(member, error, target !== this.#target),
     });
     const member: Member = {
       connection,
       report,
-      permits,
+      admission,
       ready: connection.connect(),
       lanes: 0,
       readyAtMs: undefined,
@@ -256,26 +254,6 @@ export class ConnectionSet {
     return member;
   }
 
-  async #admit<T>(
-    report: ConnectionReport,
-    permits: Permit[],
-    attempt: (patience?: Patience) => Promise<T>,
-    signal: AbortableSignal,
-  ): Promise<T> {
-    const { handshakes } = this.#options;
-    const standing = this.#standing;
-    try {
-      for (const bound of handshakes) permits.push(await bound.acquire(signal, standing));
-      if (signal.aborted) throw signal.reason;
-    } catch (error) {
-      release(permits);
-      throw error;
-    }
-    report.began();
-    const isOver = (): boolean => handshakes.some(({ isWanted }) => isWanted);
-    return attempt(standing === 'silent' ? undefined : { silenceMs: SILENCE_MS, isOver });
-  }
-
   get #standing(): Standing {
     if (this.reconnect.failure instanceof DialTimeoutError) return 'silent';
     return this.counts.connected > 0 ? 'proven' : 'unknown';
@@ -285,7 +263,7 @@ export class ConnectionSet {
     if (!this.#members.has(member)) return;
     member.readyAtMs = performance.now();
     member.report.ready();
-    release(member.permits);
+    member.admission.leave();
     this.counts.connected += 1;
     this.reconnect.connected();
     this.#limitAge(member);
@@ -335,7 +313,7 @@ export class ConnectionSet {
     this.#bytesOfOver = addBytes(this.#bytesOfOver, bytes);
     member.report.over(error, bytes);
     // Not sooner: those who count by the reports must never see more handshakes under way than there are permits.
-    release(member.permits);
+    member.admission.leave();
     this.#closingSockets.add(gone);
     void gone.then(() => this.#closingSockets.delete(gone));
     if (error !== undefined && this.#phase !== 'closed') {
@@ -377,8 +355,4 @@ export class ConnectionSet {
     this.#draining.add(member.connection);
     member.connection.close();
   }
-}
-
-function release(permits: Permit[]): void {
-  for (const permit of permits.splice(0)) permit.release();
 }

@@ -1,13 +1,13 @@
 import type { Connection } from '../ssh/connection.js';
+import type { Admission } from './admission.js';
 import type { ConnectionReport } from './connection-report.js';
-import type { Permit } from './semaphore.js';
 
 /** A connection that takes dials, and what is known of it. */
 export interface Member {
   readonly connection: Connection;
   readonly report: ConnectionReport;
   /** Held while it is being made. */
-  readonly permits: Permit[];
+  readonly admission: Admission;
   /** Settles with the attempt to connect. */
   readonly ready: Promise<void>;
   /** Lanes that stand on the connection, borrowed or idle. */

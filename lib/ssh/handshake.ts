@@ -1,13 +1,13 @@
 import { Client } from 'ssh2';
-import { AbortSource, type AbortableSignal } from '../abortable-signal.js';
+import type { AbortableSignal } from '../abortable-signal.js';
 import { DialTimeoutError } from '../errors.js';
 import { algorithmsFor } from './algorithms.js';
 import type { Credentials } from './login/credentials.js';
-import type { ChannelSocket } from './channel-socket.js';
 import { connectFailure, describeNode } from './failures.js';
 import { HostKeyCheck } from './host-key-check.js';
 import type { HostIdentity, HostKeyVerifier } from './host-keys/verifier.js';
-import { jump, type Destination, type JumpHost } from './jump-host.js';
+import { jump, type JumpHost } from './jump-host.js';
+import { silenceError, whenOver, type Patience } from './patience.js';
 import { RequestGuard } from './request-guard.js';
 import { answerRequests, identifier, keepLess, remoteSoftware, shareOffer } from './ssh2-internals.js';
 import { Transport, type ByteStream } from './transport.js';
@@ -27,14 +27,6 @@ export interface SshTarget {
   readonly via?: JumpHost | undefined;
 }
 
-/** When to give up, before its time, an attempt to connect that others wait for the end of. */
-export interface Patience {
-  /** How long the node may say nothing, in milliseconds, when `isOver`. */
-  readonly silenceMs: number;
-  /** Asked when that time has passed, and now and then after it. */
-  readonly isOver: () => boolean;
-}
-
 /** An authenticated SSH transport. */
 export interface Link {
   readonly client: Client;
@@ -42,9 +34,6 @@ export interface Link {
   /** The node's software version, such as `OpenSSH_9.2p1`. */
   readonly software: string;
 }
-
-/** TCP takes a turn of the event loop to be connected and another to be read from; a name takes one or two before that. */
-const PATIENCE_PARTS = 4;
 
 const identify = identifier('tunnel-dialer');
 
@@ -67,33 +56,11 @@ export async function handshake(
   if (via === undefined)
     return logIn(target, Transport.connect(address, host.port), connectMs, signal, patience);
   const startedAt = performance.now();
-  const stream = await jumpPatiently(via, { node, address, port: host.port }, connectMs, signal, patience);
+  const stream = await jump(via, { node, address, port: host.port }, connectMs, signal, patience);
   // Its connection may be ended before ssh2 listens to it, and that its error has no listener would end the process.
   stream.on('error', ignore);
   const leftMs = Math.max(1, connectMs - (performance.now() - startedAt));
   return logIn(target, Transport.over(stream), leftMs, signal, patience);
-}
-
-async function jumpPatiently(
-  via: JumpHost,
-  destination: Destination,
-  timeoutMs: number,
-  signal: AbortableSignal,
-  patience: Patience | undefined,
-): Promise<ChannelSocket> {
-  if (patience === undefined) return jump(via, destination, timeoutMs, signal);
-  const giveUp = new AbortSource();
-  const onAbort = (): void => giveUp.abort(signal.reason);
-  signal.addEventListener('abort', onAbort);
-  const { node } = destination;
-  const where = `${describeNode(destination)} through ${via.name}`;
-  const impatience = whenOver(patience, () => giveUp.abort(silence(where, node, patience)));
-  try {
-    return await jump(via, destination, timeoutMs, giveUp);
-  } finally {
-    clearInterval(impatience);
-    signal.removeEventListener('abort', onAbort);
-  }
 }
 
 function logIn(
@@ -166,7 +133,7 @@ function logIn(
       patience &&
       whenOver(patience, () => {
         if (socket.bytesRead > 0) clearInterval(impatience);
-        else fail(silence(where, node, patience));
+        else fail(silenceError(where, node, patience));
       });
     signal.addEventListener('abort', onAbort);
     // ssh2 may emit several errors for one failure, some of them late; without a listener each would end the process.
@@ -191,23 +158,6 @@ function logIn(
       fail(error);
     }
   });
-}
-
-/**
- * Calls `giveUp` when the time of the patience has passed, and again as long as nothing becomes of that. Counts parts of the time: when our
- * own process has slept, that is one of them, and in the others it reads what has come meanwhile.
- */
-function whenOver({ silenceMs, isOver }: Patience, giveUp: () => void): NodeJS.Timeout {
-  let parts = 0;
-  return setInterval(() => {
-    parts += 1;
-    if (parts >= PATIENCE_PARTS && isOver()) giveUp();
-  }, silenceMs / PATIENCE_PARTS);
-}
-
-function silence(where: string, node: string, { silenceMs }: Patience): DialTimeoutError {
-  const problem = `${where} said nothing within ${silenceMs} ms, and others wait to be connected`;
-  return new DialTimeoutError('connect', problem, { node });
 }
 
 /** Apart, because it lives as long as the connection and would keep all of the handshake. */

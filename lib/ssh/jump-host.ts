@@ -1,4 +1,4 @@
-import type { AbortableSignal } from '../abortable-signal.js';
+import { AbortSource, type AbortableSignal } from '../abortable-signal.js';
 import {
   DialTimeoutError,
   NodeUnavailableError,
@@ -8,6 +8,7 @@ import {
 } from '../errors.js';
 import type { ChannelSocket } from './channel-socket.js';
 import { asTunnelError, describeNode } from './failures.js';
+import { silenceError, whenOver, type Patience } from './patience.js';
 
 /** A node that carries the connections to others. */
 export interface JumpHost {
@@ -20,7 +21,7 @@ export interface JumpHost {
 }
 
 /** A node that is behind a jump host. */
-export interface Destination {
+interface Destination {
   readonly node: string;
   readonly address: string;
   readonly port: number;
@@ -36,13 +37,24 @@ export async function jump(
   destination: Destination,
   timeoutMs: number,
   signal: AbortableSignal,
+  patience?: Patience,
 ): Promise<ChannelSocket> {
   const { node, address, port } = destination;
+  const where = describeNode(destination);
+  const giveUp = new AbortSource();
+  const onAbort = (): void => giveUp.abort(signal.reason);
+  signal.addEventListener('abort', onAbort);
+  const impatience =
+    patience &&
+    whenOver(patience, () => giveUp.abort(silenceError(`${where} through ${via.name}`, node, patience)));
   try {
-    return await via.dial(address, port, timeoutMs, signal);
+    return await via.dial(address, port, timeoutMs, giveUp);
   } catch (error) {
-    if (signal.aborted) throw signal.reason;
-    throw unreachable(asTunnelError(error, via.name), via.name, node, describeNode(destination));
+    giveUp.throwIfAborted();
+    throw unreachable(asTunnelError(error, via.name), via.name, node, where);
+  } finally {
+    clearInterval(impatience);
+    signal.removeEventListener('abort', onAbort);
   }
 }
 
