@@ -68,6 +68,11 @@ describe('examples: fleet-health', () => {
     expect(output)
       .to.match(/^worker-1 /m)
       .and.include('1 of 1 nodes are well');
+    const behind = await host.run([...argv, `--bastion=b=127.0.0.1:${port}`]);
+    expect(behind.code, behind.errors + behind.output).to.equal(0);
+    expect(behind.output)
+      .to.match(/^b +127\.0\.0\.1:\d+ +\d+ ms/m)
+      .and.match(/^worker-1 +\S+ +ok /m);
   });
 
   it("tells of a cluster's nodes that cannot even be examined, and why", async () => {
@@ -171,6 +176,9 @@ describe('examples: fleet-health', () => {
       [['a', 'b'], /got 2 names/],
       [['--kubeconfig=x', 'a'], /got 1 names/],
       [['--context=x', 'a'], /--context belongs/],
+      [['--bastion=b=192.0.2.1', 'a'], /--bastion belongs/],
+      [['--bastion=192.0.2.1', '--kubeconfig=x'], /--bastion must be NAME=ADDRESS/],
+      [['--bastion=b=192.0.2.1:ssh', '--kubeconfig=x'], /--bastion must be a whole number/],
       [['--key', rig.path('key'), '--kubeconfig=\/nonexistent'], /nonexistent/],
       [['--concurrency=0', 'x'], /--concurrency must be/],
       [['--nonsense', 'x'], /nonsense/],

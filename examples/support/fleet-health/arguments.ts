@@ -1,5 +1,6 @@
 import { userInfo } from 'node:os';
 import { parseArgs } from 'node:util';
+import type { NodeSpec } from 'tunnel-dialer';
 import { UsageError } from '../arguments.js';
 
 export const HELP = `Usage: fleet-health [options] NODES
@@ -20,6 +21,8 @@ answer? Prints a table, and a hint for each node with a trouble.
                                    bastion: true            # it has no kubelet
   --kubeconfig FILE          ask a cluster's API server in place of NODES
   --context NAME             of the kubeconfig (default: its current one)
+  --bastion NAME=ADDRESS[:PORT]
+                             before the cluster's nodes; again for one behind it
 
 Logging in
   --user NAME                who logs in (default: you)
@@ -48,7 +51,12 @@ Exit codes: 0 all is well; 1 a node has a trouble, or cannot be used at all; 2 w
 export interface Options {
   /** Where the nodes are listed. */
   readonly nodes:
-    { readonly file: string } | { readonly kubeconfig: string; readonly context: string | undefined };
+    | { readonly file: string }
+    | {
+        readonly kubeconfig: string;
+        readonly context: string | undefined;
+        readonly bastions: readonly NodeSpec[];
+      };
   readonly user: string;
   readonly key: string | undefined;
   readonly knownHosts: string | undefined;
@@ -65,6 +73,7 @@ export interface Options {
 const OPTIONS = {
   kubeconfig: { type: 'string' },
   context: { type: 'string' },
+  bastion: { type: 'string', multiple: true, default: [] as string[] },
   user: { type: 'string' },
   key: { type: 'string' },
   'known-hosts': { type: 'string' },
@@ -87,11 +96,14 @@ export function parseArguments(argv: readonly string[]): Options | 'help' {
   if (empty !== undefined) throw new UsageError(`--${empty[0]} is empty`);
   const { kubeconfig, context } = values;
   const [file, ...rest] = positionals;
-  const nodes = kubeconfig === undefined ? file && { file } : { kubeconfig, context };
+  const bastions = values.bastion.map(bastionOf);
+  const nodes = kubeconfig === undefined ? file && { file } : { kubeconfig, context, bastions };
   if (!nodes || rest.length > 0 || (kubeconfig !== undefined && file !== undefined))
     throw new UsageError(`one file of nodes is needed, or --kubeconfig, got ${positionals.length} names`);
   if (context !== undefined && kubeconfig === undefined)
     throw new UsageError('--context belongs to --kubeconfig');
+  if (bastions.length > 0 && kubeconfig === undefined)
+    throw new UsageError('--bastion belongs to --kubeconfig; in NODES it is a node with bastion: true');
   if ((values.cert === undefined) !== (values['client-key'] === undefined))
     throw new UsageError('--cert and --client-key belong together');
   if (!/^\/[!-~]*$/.test(values.path)) throw new UsageError('--path must begin with /');
@@ -118,6 +130,14 @@ function parse(argv: readonly string[]) {
     // Node's advice on how to escape a dash does not help here.
     throw new UsageError((error as Error).message.replace(/[.;]? To specify .*$/s, ''));
   }
+}
+
+function bastionOf(text: string): NodeSpec {
+  const [, name, bracketed, plain, port = '22'] = /^([^=]+)=(?:\[(.+)\]|([^:]+))(?::(.*))?$/.exec(text) ?? [];
+  const address = bracketed ?? plain;
+  if (name === undefined || address === undefined)
+    throw new UsageError(`--bastion must be NAME=ADDRESS or NAME=ADDRESS:PORT, got ${JSON.stringify(text)}`);
+  return { name, address, port: integer('bastion', port, 65535) };
 }
 
 function integer(option: string, text: string, max: number): number {
