@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { TunnelDialer, type ConnectionMessage, type NodeSpec } from '../../lib/index.js';
-import { describeFor } from '../support/applicability.js';
+import { describeFor, ownSshd } from '../support/applicability.js';
 import { startBlackHole } from '../support/black-hole.js';
 import { roundTrip } from '../support/dialer.js';
 import { startEcho, type Endpoint } from '../support/endpoints.js';
@@ -53,7 +53,8 @@ class Handshakes {
 }
 
 describeFor(
-  ['configure', 'processes', 'restart', 'same-host'],
+  // A container for each of them would test nothing else.
+  ownSshd,
   'a fleet of which a part is in trouble',
   () => {
     const stage = new Stage();

@@ -2,15 +2,12 @@ import { expect } from 'chai';
 import { appendFileSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { generateKeyPair, type InstallKeyNode } from '../../lib/index.js';
-import { describeFor, type Feature } from '../support/applicability.js';
+import { describeFor, ownSshd } from '../support/applicability.js';
 import { roundTrip } from '../support/dialer.js';
 import { startEcho } from '../support/endpoints.js';
 import { startSshd } from '../support/own-sshd.js';
 import { temporaryDirectory } from '../support/sshd-files.js';
-import { targetKind } from '../support/target.js';
 import { NODE, nodeStatus, Stage } from './stage.js';
-
-const ownSshd: Feature = { name: 'an sshd of our own', present: targetKind === 'own' };
 
 /** After a refusal no attempt is made before the test is over, unless something else brings it about. */
 const NO_SECOND_ATTEMPT = { minMs: 600_000, maxMs: 600_000 };

@@ -8,6 +8,9 @@ export interface Feature {
   readonly present: boolean;
 }
 
+/** The tests run against an sshd of this machine, started by them. */
+export const ownSshd: Feature = { name: 'an sshd of our own', present: targetKind === 'own' };
+
 /** What a group of tests needs. */
 export type Requirement = Capability | Feature;
 

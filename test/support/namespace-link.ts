@@ -2,7 +2,7 @@ import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
-import type { Feature } from './applicability.js';
+import { ownSshd, type Feature } from './applicability.js';
 import { findProgram } from './find-program.js';
 import type { FaultyLink, Impairment, LinkKind, Way } from './faulty-link.js';
 import { NetworkNamespace, run } from './network-namespace.js';
@@ -227,6 +227,7 @@ const networkNamespaces: Feature = { name: 'network namespaces', present: isPoss
 /** Links of real packets, for root on Linux. */
 export const namespaceLinks: LinkKind = {
   name: 'network namespaces',
-  needs: [networkNamespaces],
+  // It starts its own sshd, whatever the target.
+  needs: [networkNamespaces, ownSshd],
   start: (options) => NamespaceLink.start(options),
 };

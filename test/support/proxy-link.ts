@@ -3,6 +3,7 @@ import { startFaultProxy, type FaultProxy } from './fault-proxy.js';
 import { seededRandom } from './seeded-random.js';
 import { knownHostsText } from './ssh-keys.js';
 import type { Sshd, SshAccess } from './sshd.js';
+import { ownSshd } from './applicability.js';
 import { acquireTarget } from './target.js';
 
 /** Apart from the addresses that sshd and proxy listen on, so that a pod network may hold it. */
@@ -80,7 +81,8 @@ class ProxyLink implements FaultyLink {
 /** Links made of a TCP proxy. They need no rights. */
 export const proxyLinks: LinkKind = {
   name: 'a proxy',
-  needs: ['configure', 'processes', 'same-host'],
+  // The network is what is tested, and not the target.
+  needs: [ownSshd],
   start: async (options) => {
     const sshd = await acquireTarget(options);
     return new ProxyLink(sshd, await startFaultProxy({ host: sshd.address, port: sshd.port }));
