@@ -1,4 +1,5 @@
 import type { Client } from 'ssh2';
+import { DataPackets, type PacketCipher } from './data-packets.js';
 import { ownCopy } from './own-copy.js';
 
 /*
@@ -55,6 +56,8 @@ interface Protocol extends ChannelMessages {
   /** The key exchange that is over or under way. */
   readonly _kex?: { _keys?: unknown };
   readonly _decipher?: { _tag?: Buffer };
+  /** Another one after each key exchange. */
+  readonly _cipher: PacketCipher;
   /** The identifications of both sides, without the end of the line. */
   _identRaw: Buffer;
   _remoteIdentRaw?: Buffer;
@@ -161,5 +164,12 @@ export function takeOverChannels(client: Client, handlers: ChannelHandlers): Cha
   const { DISCONNECT, REQUEST_SUCCESS, REQUEST_FAILURE, GLOBAL_REQUEST, CHANNEL_OPEN } = protocol._handlers;
   const kept = { DISCONNECT, REQUEST_SUCCESS, REQUEST_FAILURE, GLOBAL_REQUEST, CHANNEL_OPEN };
   protocol._handlers = { ...kept, ...handlers };
+  const packets = new DataPackets();
+  const channelData = protocol.channelData.bind(protocol);
+  protocol.channelData = (recipient, data) => {
+    const isQueued = protocol._kexinit !== undefined;
+    if (isQueued || !packets.takes(data)) channelData(recipient, data);
+    else packets.send(protocol._cipher, recipient, data);
+  };
   return protocol;
 }

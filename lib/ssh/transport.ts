@@ -1,6 +1,7 @@
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { ChannelSocket } from './channel-socket.js';
+import { isRecyclable, recycle } from './data-packets.js';
 
 /** Bytes that may wait in our process for the kernel before channels have to wait. */
 const WRITABLE_HIGH_WATER_MARK_BYTES = 64 * 1024;
@@ -92,7 +93,10 @@ export class Transport {
       return false;
     }
     this.#accepted += chunk.length;
-    return this.#write(chunk, this.#onFlushed);
+    return this.#write(
+      chunk,
+      isRecyclable(chunk) ? (error) => this.#onFlushed(error, chunk) : this.#onFlushed,
+    );
   }
 
   readonly #endTurn = (): void => {
@@ -100,9 +104,10 @@ export class Transport {
     this.stream.uncork();
   };
 
-  readonly #onFlushed = (error?: Error | null): void => {
+  readonly #onFlushed = (error?: Error | null, packet?: Uint8Array): void => {
     // Node reports what a destroyed socket has kept as written.
     if (error || this.stream.destroyed) return;
+    if (packet !== undefined) recycle(packet);
     const flushed = this.#accepted - this.stream.writableLength;
     for (;;) {
       const [first] = this.#waitingForFlush;

@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import { once } from 'node:events';
 import type { Duplex } from 'node:stream';
+import { DataPackets, type PacketCipher } from '../../lib/ssh/data-packets.js';
 import { Transport } from '../../lib/ssh/transport.js';
 import { Lab, read, readAll, silent, turn, until } from '../support/dialer.js';
 
@@ -167,5 +168,56 @@ describe('Transport', () => {
     await once(socket, 'close');
     await turn();
     expect(told).to.equal(false);
+  });
+
+  describe('and packets that are used again', () => {
+    /** Of a size that no other test sends, because packets that are spare are those of the whole process. */
+    const DATA = Buffer.alloc(77_777);
+
+    /** Writes packets to a stream as a cipher does that encrypts in place. */
+    function packetsTo(stream: Duplex) {
+      const written: Buffer[] = [];
+      const cipher: PacketCipher = {
+        allocPacket: (payloadBytes) => Buffer.alloc(5 + payloadBytes),
+        encrypt: (packet) => {
+          written.push(packet);
+          stream.write(packet);
+        },
+      };
+      const packets = new DataPackets();
+      return { written, send: () => packets.send(cipher, 0, DATA) };
+    }
+
+    it('takes them back when they have left the process, and not before', async () => {
+      const endpoint = await lab.endpoint(silent);
+      const { transport, socket } = await connect(endpoint.port);
+      const { written, send } = packetsTo(socket);
+      send();
+      send();
+      expect(new Set(written).size).to.equal(2);
+      await new Promise<void>((resolve) => transport.whenFlushed(resolve));
+      send();
+      send();
+      expect(new Set(written).size).to.equal(2);
+    });
+
+    it('takes none back that a dead connection has kept', async () => {
+      const endpoint = await lab.endpoint((peer) => peer.pause());
+      const { socket } = await connect(endpoint.port);
+      const { written, send } = packetsTo(socket);
+      do {
+        for (let times = 0; times < 4; times += 1) send();
+        await turn();
+      } while (socket.writableLength === 0);
+      const kept = written.slice(-Math.ceil(socket.writableLength / DATA.length));
+      socket.destroy();
+      await once(socket, 'close');
+      await turn();
+      const other = await lab.endpoint(silent);
+      const { socket: next } = await connect(other.port);
+      const after = packetsTo(next);
+      for (let times = 0; times < 12; times += 1) after.send();
+      for (const packet of kept) expect(after.written).to.not.include(packet);
+    });
   });
 });
