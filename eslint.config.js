@@ -13,7 +13,8 @@ const floors = [
   ['fleet'],
   ['options'],
   ['logins', 'credential-files'],
-  ['tunnel-dialer', 'http', 'kubernetes', 'metrics', 'testing'],
+  ['tunnel-dialer', 'http', 'kubernetes', 'listen', 'metrics', 'testing'],
+  ['kubelet'],
   ['index'],
 ];
 
@@ -35,6 +36,8 @@ const adapters = {
     'backoff',
     'fleet',
   ],
+  listen: ['errors', 'diagnostics', 'validation', 'unless-aborted', 'dialer', 'printable'],
+  kubelet: ['errors', 'diagnostics', 'validation', 'unless-aborted', 'dialer', 'printable', 'tls', 'http'],
   metrics: ['errors', 'validation', 'dialer', 'diagnostics-events'],
 };
 
@@ -44,6 +47,7 @@ const confined = {
   'generic-pool': ['pool'],
   'prom-client': ['metrics'],
   '@kubernetes/client-node': ['kubernetes'],
+  ws: ['kubelet', 'testing'],
 };
 
 /** Neighbours on one floor do not know each other either. */
