@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import { once } from 'node:events';
 import type { NodeStatus } from '../lib/fleet/node-status.js';
 import type { SshNode } from '../lib/testing/index.js';
-import { Lab, rejection, roundTrip, turns, until, type Endpoint } from './support/dialer.js';
+import { gate, Lab, rejection, roundTrip, turns, until, type Endpoint } from './support/dialer.js';
 
 describe('TunnelDialer: status', () => {
   let lab: Lab;
@@ -11,7 +11,7 @@ describe('TunnelDialer: status', () => {
 
   beforeEach(async () => {
     lab = new Lab();
-    node = await lab.node();
+    node = await lab.node({ redirect: (_, port) => ({ host: '127.0.0.1', port }) });
     endpoint = await lab.endpoint();
   });
 
@@ -74,6 +74,70 @@ describe('TunnelDialer: status', () => {
     await node.stop();
     await until('a failure', () => (dialer.status().nodes[0]?.counts.failed ?? 0) > 0);
     expect(dialer.status().nodes[0]).to.include({ state: 'down' });
+  });
+
+  describe('the dials of a node', () => {
+    const dialsOf = (dialer: ReturnType<Lab['dialer']>, name = 'node-1') =>
+      dialer.status().nodes.find((status) => status.name === name)?.dials;
+
+    it('are counted by whether their stream opened, and are none when they are given up', async () => {
+      const dialer = lab.dialer([node]);
+      await dialer.dial('127.0.0.1', endpoint.port);
+      await dialer.dial('127.0.0.1', endpoint.port);
+      node.faults.refuse({ reason: 2 });
+      await rejection(dialer.dial('127.0.0.1', endpoint.port));
+      const { opened, open } = gate();
+      node.faults.confirmLate(opened);
+      await rejection(dialer.dial('127.0.0.1', endpoint.port, { timeoutMs: 20 }));
+      expect(dialsOf(dialer)).to.deep.equal({ opened: 2, failed: 2 });
+      const controller = new AbortController();
+      const given = rejection(dialer.dial('127.0.0.1', endpoint.port, { signal: controller.signal }));
+      await node.until(({ pendingOpens }) => pendingOpens > 0);
+      controller.abort();
+      await given;
+      open();
+      expect(dialsOf(dialer)).to.deep.equal({ opened: 2, failed: 2 });
+    });
+
+    it('are each counted once, though a dead connection was replaced for them', async () => {
+      const dialer = lab.dialer([node]);
+      await dialer.ready();
+      node.faults.confirmLate(new Promise(() => undefined));
+      const dialled = dialer.dial('127.0.0.1', endpoint.port);
+      await node.until(({ pendingOpens }) => pendingOpens === 1);
+      node.faults.reset();
+      node.cut('rst');
+      await dialled;
+      expect(dialsOf(dialer)).to.deep.equal({ opened: 1, failed: 0 });
+    });
+
+    it('are failed ones where the node failed and another carried the dial, and neither where another was faster', async () => {
+      const owner = await lab.node({ name: 'owner' });
+      const dialer = lab.dialer([], {
+        nodes: [{ ...owner.spec, podCIDRs: ['10.244.1.0/24'] }, node.spec],
+        timeouts: { hedgeAfterMs: 10 },
+      });
+      await dialer.ready({ every: true });
+      owner.faults.refuse({ reason: 4 });
+      await dialer.dial('10.244.1.7', endpoint.port);
+      expect(dialsOf(dialer, 'owner')).to.deep.equal({ opened: 0, failed: 1 });
+      owner.faults.neverAnswer();
+      await dialer.dial('10.244.1.7', endpoint.port);
+      expect(dialsOf(dialer, 'owner')).to.deep.equal({ opened: 0, failed: 1 });
+      expect(dialsOf(dialer)).to.deep.equal({ opened: 2, failed: 0 });
+    });
+
+    it('are those of callers: no probes, no connections to other nodes', async () => {
+      const behind = await lab.node({ name: 'behind' });
+      const dialer = lab.dialer([node], {
+        nodes: [node.spec, { ...behind.spec, via: 'node-1' }],
+        health: { probe: { kind: 'tcp', port: endpoint.port, intervalMs: 10 } },
+      });
+      await until('probes', () => dialer.status().nodes.every(({ probe }) => probe?.ok === true));
+      await dialer.dial('127.0.0.1', endpoint.port, { node: 'behind' });
+      expect(dialsOf(dialer, 'node-1')).to.deep.equal({ opened: 0, failed: 0 });
+      expect(dialsOf(dialer, 'behind')).to.deep.equal({ opened: 1, failed: 0 });
+    });
   });
 
   it('counts the bytes that connections carry and have carried, also for nodes that are gone', async () => {

@@ -71,6 +71,7 @@ export function statusOf(entry: Entry, keyInstall: KeyInstallStatus | undefined)
     connections,
     channels,
     counts,
+    dials: pool.dialCounts,
     bytes: pool.bytes,
   };
 }

@@ -1,6 +1,6 @@
 import type { KeyInstallStatus } from './install-key.js';
 import type { ProbeStatus } from './prober.js';
-import type { PoolSnapshot } from '../pool/pool-snapshot.js';
+import type { DialCounts, PoolSnapshot } from '../pool/pool-snapshot.js';
 import type { ByteCounts } from '../ssh/byte-counts.js';
 
 /** How a node fares; see {@link NodeStatus.state}. */
@@ -42,6 +42,11 @@ export interface NodeStatus {
   readonly channels: PoolSnapshot['channels'];
   /** Since the node was added or changed: connections that became ready, attempts that failed, connections that were lost. */
   readonly counts: PoolSnapshot['counts'];
+  /**
+   * Since the node was added or changed: dials whose stream opened through it, and dials that failed at it, whether or not another node carried
+   * them then. Those that were given up are neither; probes, and connections to other nodes, are no dials.
+   */
+  readonly dials: DialCounts;
   /** Since the node was added or changed: what its connections have carried. */
   readonly bytes: ByteCounts;
 }

@@ -144,7 +144,13 @@ export class Prober {
     const host = selfAddress ?? address;
     const endpoint = { host, port: port ?? kubeletPort };
     const startedAt = performance.now();
-    using dial = new Dial({ ...endpoint, allowHalfOpen: false, timeoutMs, signal: stop.signal });
+    using dial = new Dial({
+      ...endpoint,
+      allowHalfOpen: false,
+      purpose: 'probe',
+      timeoutMs,
+      signal: stop.signal,
+    });
     using attempt = new DialAttempt(dial, name, host);
     const stream = await probed.dial(attempt);
     const leftMs = Math.max(1, timeoutMs - (performance.now() - startedAt));

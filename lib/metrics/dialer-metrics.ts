@@ -3,7 +3,6 @@ import { InvalidOptionError } from '../errors.js';
 import { EventMetrics } from './event-metrics.js';
 import { fleetSeries } from './fleet-series.js';
 import type { MonitoredDialer } from './monitored-dialer.js';
-import { NodeDials } from './node-dials.js';
 import { nodeSeries } from './node-series.js';
 import { checkMetricsOptions, checkMonitoredDialer, type DialerMetricsOptions } from './options.js';
 import { metricOf, oncePerTurn } from './series.js';
@@ -32,10 +31,9 @@ export function dialerMetrics(dialer: MonitoredDialer, options: DialerMetricsOpt
   checkMonitoredDialer(dialer);
   const { perNode, prefix, sshTunnelerNames } = checkMetricsOptions(options);
   const registry = (options.registry ?? register) as Registry;
-  const nodeDials = perNode ? new NodeDials() : undefined;
-  const events = new EventMetrics(dialer, { prefix, sshTunnelerNames, nodeDials });
+  const events = new EventMetrics(dialer, { prefix, sshTunnelerNames });
   const status = oncePerTurn(() => dialer.status());
-  const series = nodeDials === undefined ? fleetSeries : [...fleetSeries, ...nodeSeries, nodeDials.series];
+  const series = perNode ? [...fleetSeries, ...nodeSeries] : fleetSeries;
   const metrics = [...events.metrics, ...series.map((each) => metricOf(each, prefix, status))];
 
   const taken = metrics.find(({ name }) => registry.getSingleMetric(name) !== undefined);

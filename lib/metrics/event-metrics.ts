@@ -2,7 +2,6 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { Counter, Histogram } from 'prom-client';
 import type { DiagnosticsMessages } from '../diagnostics-events.js';
 import type { Dialer } from '../dialer.js';
-import type { NodeDials } from './node-dials.js';
 import { reasonOf } from './reason.js';
 import type { NamedMetric } from './series.js';
 
@@ -13,8 +12,6 @@ export interface EventMetricsOptions {
   readonly prefix: string;
   /** Whether there are SSHTunneler's names. */
   readonly sshTunnelerNames: boolean;
-  /** Is told of dials, too. */
-  readonly nodeDials: NodeDials | undefined;
 }
 
 type Handlers = {
@@ -49,7 +46,7 @@ export class EventMetrics {
     for (const [name, listener] of this.#subscriptions) unsubscribe(name, listener);
   }
 
-  #handlers({ prefix, sshTunnelerNames, nodeDials }: EventMetricsOptions): Handlers {
+  #handlers({ prefix, sshTunnelerNames }: EventMetricsOptions): Handlers {
     const byResult = ['result', 'reason'];
     const dials = this.#counter(`${prefix}dials_total`, 'Dials by result, failed ones by code', byResult);
     const durations = this.#durations(`${prefix}dial_duration_seconds`);
@@ -68,15 +65,13 @@ export class EventMetrics {
     connects.inc({ result: 'ok' }, 0);
 
     return {
-      'tunnel-dialer:dial:end': ({ node, durationMs }) => {
+      'tunnel-dialer:dial:end': ({ durationMs }) => {
         dials.inc({ result: 'ok' });
         durations.observe({ result: 'ok' }, durationMs / 1000);
-        nodeDials?.opened(node);
       },
       'tunnel-dialer:dial:error': ({ error, durationMs }) => {
         dials.inc({ result: 'error', reason: reasonOf(error) });
         durations.observe({ result: 'error' }, durationMs / 1000);
-        nodeDials?.failed(error);
       },
       'tunnel-dialer:connection:ready': () => {
         connects.inc({ result: 'ok' });

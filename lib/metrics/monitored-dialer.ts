@@ -28,5 +28,6 @@ export interface MonitoredNode {
   readonly connections: { readonly ready: number; readonly connecting: number; readonly draining: number };
   readonly channels: { readonly open: number; readonly waiting: number };
   readonly counts: { readonly connected: number; readonly failed: number; readonly lost: number };
+  readonly dials: { readonly opened: number; readonly failed: number };
   readonly bytes: { readonly received: number; readonly sent: number };
 }

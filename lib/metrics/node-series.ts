@@ -40,6 +40,17 @@ export const nodeSeries: readonly Series[] = [
   ),
   {
     type: 'counter',
+    name: 'node_dials_total',
+    help: 'Dials by the node that carried them, or that they failed at, and by result',
+    labels: ['node', 'result'],
+    read: ({ nodes }) =>
+      nodes.flatMap(({ name, dials }) => [
+        [dials.opened, { node: name, result: 'ok' }],
+        [dials.failed, { node: name, result: 'error' }],
+      ]),
+  },
+  {
+    type: 'counter',
     name: 'node_connects_total',
     help: 'Attempts to connect to the node by result',
     labels: ['node', 'result'],

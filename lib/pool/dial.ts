@@ -2,12 +2,18 @@ import { setMaxListeners } from 'node:events';
 import { AbortSource, type AbortableSignal } from '../abortable-signal.js';
 import { DialTimeoutError, formatEndpoint, type DialPhase } from '../errors.js';
 
+/**
+ * What a dial is for: a caller's stream; a probe; a `jump`, which is to carry the connection to another node. That one may well be down, which
+ * says nothing of the node that is to carry it.
+ */
+export type DialPurpose = 'caller' | 'probe' | 'jump';
+
 export interface DialSpec {
   readonly host: string;
   readonly port: number;
   readonly allowHalfOpen: boolean;
-  /** Whether it is to carry the connection to another node, which may well be down: that says nothing of the node that is to carry it. */
-  readonly isJump?: boolean;
+  /** Default: `caller`. */
+  readonly purpose?: DialPurpose;
   /** Deadline of the whole dial. */
   readonly timeoutMs: number;
   /** The caller's signal. */
@@ -27,7 +33,7 @@ export class Dial implements Disposable {
   readonly host: string;
   readonly port: number;
   readonly allowHalfOpen: boolean;
-  readonly isJump: boolean;
+  readonly purpose: DialPurpose;
   /** Aborts when the caller, the deadline or the dialer ends the dial; its reason is what the dial rejects with. */
   readonly signal = new AbortSource();
   /** Where it was tried last. */
@@ -36,11 +42,11 @@ export class Dial implements Disposable {
   readonly #callerSignal: AbortableSignal | undefined;
   readonly #timer: NodeJS.Timeout;
 
-  constructor({ host, port, allowHalfOpen, isJump = false, timeoutMs, signal }: DialSpec) {
+  constructor({ host, port, allowHalfOpen, purpose = 'caller', timeoutMs, signal }: DialSpec) {
     this.host = host;
     this.port = port;
     this.allowHalfOpen = allowHalfOpen;
-    this.isJump = isJump;
+    this.purpose = purpose;
     this.#callerSignal = signal;
     this.#timer = setTimeout(() => this.#timeOut(timeoutMs), timeoutMs);
     if (signal?.aborted === true) this.#onCallerAbort();

@@ -8,7 +8,7 @@ export function jumpThrough(pool: NodePool, name: string, hops: number): JumpHos
     name,
     hops,
     dial: async (host, port, timeoutMs, signal) => {
-      using dial = new Dial({ host, port, allowHalfOpen: false, isJump: true, timeoutMs, signal });
+      using dial = new Dial({ host, port, allowHalfOpen: false, purpose: 'jump', timeoutMs, signal });
       using attempt = new DialAttempt(dial, name, host);
       return await pool.dial(attempt);
     },

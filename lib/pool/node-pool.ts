@@ -20,7 +20,7 @@ import { ConnectionSet, type ConnectionSetOptions } from './connection-set.js';
 import type { DialAttempt } from './dial.js';
 import { LaneQueue } from './lane-queue.js';
 import type { Member } from './members.js';
-import type { PoolSnapshot } from './pool-snapshot.js';
+import type { DialCounts, PoolSnapshot } from './pool-snapshot.js';
 
 export interface NodePoolOptions extends Omit<ConnectionSetOptions, 'needsRoom' | 'onRoom'> {
   /** Dials that may wait for a channel. */
@@ -39,7 +39,8 @@ export class NodePool {
   readonly #lanes: LaneQueue<Lane>;
   /** Aborted when there is no use in connecting without a dial any more. */
   readonly #warming = new AbortController();
-  #dials = 0;
+  #underWay = 0;
+  readonly #dialCounts = { opened: 0, failed: 0 };
   #hasLeft = false;
   #onLastDial: (() => void) | undefined;
   #closing: Promise<void> | undefined;
@@ -108,18 +109,17 @@ export class NodePool {
   async dial(attempt: DialAttempt): Promise<ChannelSocket> {
     if (this.#closing !== undefined)
       throw new ClosedError(`${attempt.node} is being closed`, this.#context(attempt));
-    this.#dials += 1;
+    this.#underWay += 1;
     try {
-      try {
-        return await this.#open(attempt);
-      } catch (error) {
-        // The connection was found dead before a byte of the caller's was sent: that is no reason to fail, once.
-        if (!(error instanceof TransportError) || attempt.signal.aborted) throw error;
-        return await this.#open(attempt);
-      }
+      const socket = await this.#openOnLiveConnection(attempt);
+      this.#count(attempt, 'opened');
+      return socket;
+    } catch (error) {
+      this.#count(attempt, 'failed');
+      throw error;
     } finally {
-      this.#dials -= 1;
-      if (this.#dials === 0) {
+      this.#underWay -= 1;
+      if (this.#underWay === 0) {
         if (attempt.signal.aborted) this.#connections.abandonAttempts();
         this.#onLastDial?.();
       }
@@ -134,6 +134,11 @@ export class NodePool {
   /** What the node's connections have carried. Not in the snapshot, which every dial takes. */
   get bytes(): ByteCounts {
     return this.#connections.bytes;
+  }
+
+  /** What became of the dials of callers. Not in the snapshot, which every dial takes. */
+  get dialCounts(): DialCounts {
+    return { ...this.#dialCounts };
   }
 
   snapshot(): PoolSnapshot {
@@ -182,7 +187,7 @@ export class NodePool {
   async #close(): Promise<void> {
     this.#warming.abort();
     this.#connections.beginClosing();
-    if (this.#dials > 0) {
+    if (this.#underWay > 0) {
       await new Promise<void>((resolve) => {
         this.#onLastDial = resolve;
       });
@@ -201,6 +206,21 @@ export class NodePool {
     }
   }
 
+  #count({ dial, signal, timedOut }: DialAttempt, outcome: keyof DialCounts): void {
+    // One that was given up, by the caller or because another node was faster, says nothing of this node.
+    if (dial.purpose === 'caller' && (!signal.aborted || timedOut)) this.#dialCounts[outcome] += 1;
+  }
+
+  async #openOnLiveConnection(attempt: DialAttempt): Promise<ChannelSocket> {
+    try {
+      return await this.#open(attempt);
+    } catch (error) {
+      // The connection was found dead before a byte of the caller's was sent: that is no reason to fail, once.
+      if (!(error instanceof TransportError) || attempt.signal.aborted) throw error;
+      return await this.#open(attempt);
+    }
+  }
+
   async #open(attempt: DialAttempt): Promise<ChannelSocket> {
     const lane = await this.#borrow(attempt);
     const { connection } = lane.member;
@@ -214,7 +234,7 @@ export class NodePool {
     } catch (error) {
       if (error instanceof EndpointError || error instanceof ChannelRefusedError)
         lane.member.openTimeouts = 0;
-      if (attempt.timedOut && !attempt.dial.isJump) this.#connections.suspect(lane.member);
+      if (attempt.timedOut && attempt.dial.purpose !== 'jump') this.#connections.suspect(lane.member);
       else if (attempt.timedOut || attempt.wasOvertaken) connection.probeNow();
       throw error;
     }

@@ -1,5 +1,11 @@
 import type { TunnelError } from '../errors.js';
 
+/** What became of the dials at a node. */
+export interface DialCounts {
+  readonly opened: number;
+  readonly failed: number;
+}
+
 /** A node as its pool sees it at one moment. */
 export interface PoolSnapshot {
   /** `idle`: not connected, and not asked to be. `degraded`: connected, but further connections fail. `down`: the last attempt failed. */

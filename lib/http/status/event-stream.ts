@@ -57,8 +57,9 @@ export class EventStream {
     response.on('error', () => undefined);
     if (response.destroyed) return;
     response.once('close', () => this.#remove(reader));
-    const { heartbeatMs } = this.#options;
-    response.write(`retry: ${RETRY_MS}\nevent: hello\ndata: ${JSON.stringify({ heartbeatMs })}\n\n`);
+    const { heartbeatMs, refreshMs } = this.#options;
+    const hello = JSON.stringify({ heartbeatMs, refreshMs: Math.min(refreshMs, heartbeatMs) });
+    response.write(`retry: ${RETRY_MS}\nevent: hello\ndata: ${hello}\n\n`);
     this.#readers.add(reader);
     if (this.#readers.size === 1) this.#watch();
     this.#refresh([reader]);

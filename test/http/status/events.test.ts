@@ -23,7 +23,10 @@ describe('statusHandler: events', () => {
   it('begin with the whole fleet, and go on with what changes', async () => {
     const events = await site.events();
     expect(events.response.headers['content-type']).to.equal('text/event-stream; charset=utf-8');
-    expect(await events.next()).to.deep.equal({ event: 'hello', data: { heartbeatMs: 15_000 } });
+    expect(await events.next()).to.deep.equal({
+      event: 'hello',
+      data: { heartbeatMs: 15_000, refreshMs: 100 },
+    });
     const first = await events.next();
     expect(first?.event).to.equal('fleet');
     expect(first?.data.state).to.equal('open');

@@ -18,6 +18,7 @@ export function nodeStatus(name: string, status: Partial<NodeStatus> = {}): Node
     connections: { ready: 1, connecting: 0, draining: 0 },
     channels: { open: 0, waiting: 0 },
     counts: { connected: 1, failed: 0, lost: 0 },
+    dials: { opened: 0, failed: 0 },
     bytes: NO_BYTES,
     ...status,
   };

@@ -111,7 +111,23 @@ describeFor(chromiumBrowser, 'statusHandler: the page in a browser', () => {
         .getByRole('row', { name: /^node-10 / })
         .locator('svg .line')
         .count(),
-    ).to.equal(2);
+    ).to.equal(3);
+  });
+
+  it('tells dials per second, of each node and of all, and how many have failed', async () => {
+    const dialer = every();
+    const { page } = await visitTo(dialer);
+    const dials = async (name: string) => (await visit!.column('dials'))[(await names()).indexOf(name)];
+    const names = async () => (await visit!.column('name')).map((text) => text.split('\n')[0]!);
+    await becomes(() => dials('node-1'), '0/s');
+    dialer.set('node-1', { dials: { opened: 10_000, failed: 2_000 } });
+    await waitUntil('a rate', async () => /^[1-9][\d,]*\/s\n2,000 failed$/.test((await dials('node-1'))!));
+    expect(await page.locator('#dials').innerText()).to.equal((await dials('node-1'))!.split('\n')[0]);
+    expect(await dials('node-10')).to.equal('0/s');
+    await page.getByRole('columnheader', { name: 'Dials' }).getByRole('button').click();
+    await becomes(async () => (await names())[0], 'node-1');
+    await becomes(() => dials('node-1'), '0/s\n2,000 failed');
+    expect(await page.locator('#dials').innerText()).to.equal('0/s');
   });
 
   it('says which nodes the source leaves out, or keeps as they were, the first of them with the reason', async () => {
@@ -229,9 +245,9 @@ describeFor(chromiumBrowser, 'statusHandler: the page in a browser', () => {
       });
       expect(await visit!.evaluate('document.documentElement.scrollWidth')).to.equal(400);
       const table = page.getByRole('table', { name: 'Nodes, those with problems first' });
-      expect(await table.getByRole('columnheader').count()).to.equal(6);
+      expect(await table.getByRole('columnheader').count()).to.equal(7);
       const row = table.getByRole('row', { name: /^node-0 / });
-      expect(await row.getByRole('cell').count()).to.equal(5);
+      expect(await row.getByRole('cell').count()).to.equal(6);
       expect(await row.getByRole('rowheader').innerText()).to.match(/^node-0\n/);
     });
   });

@@ -56,10 +56,14 @@ function follow() {
     if (first) tick();
     draw();
   };
-  events.addEventListener('hello', ({ data }) => { patience = JSON.parse(data).heartbeatMs * 3; });
+  events.addEventListener('hello', ({ data }) => {
+    const { heartbeatMs, refreshMs } = JSON.parse(data);
+    patience = heartbeatMs * 3;
+    fleet.refreshMs = refreshMs;
+  });
   events.addEventListener('fleet', take(true));
   events.addEventListener('changes', take(false));
-  events.addEventListener('beat', () => { heard(); draw(); });
+  events.addEventListener('beat', ({ data }) => { heard(); looked(JSON.parse(data).at); draw(); });
   events.addEventListener('error', () => {
     lost();
     // Browsers come back by themselves from all but an answer that is no stream.

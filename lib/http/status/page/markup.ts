@@ -24,7 +24,7 @@ export const markup = (style: string, script: string): string => `<!doctype html
   <section class="tiles" aria-label="Summary">
     <div class="tile"><h2>Nodes that can be used</h2><p class="figure"><b id="usable">–</b> <span id="usable-of"></span></p><div id="usable-bar" aria-hidden="true"></div></div>
     <div class="tile"><h2>Streams</h2><p class="figure"><b id="streams">–</b> <span>open</span></p><div id="streams-chart"></div></div>
-    <div class="tile"><h2>Dials</h2><p class="figure"><b id="waiting">–</b> <span>waiting</span></p><div id="waiting-chart"></div></div>
+    <div class="tile"><h2>Dials</h2><p class="figure"><b id="dials">–</b> <span><span id="waiting">–</span> waiting</span></p><div id="dials-chart"></div></div>
     <div class="tile"><h2>Round trip</h2><p class="figure"><b id="rtt">–</b> <span>median</span></p><div id="rtt-chart"></div></div>
     <div class="tile"><h2>Source of the nodes</h2><p class="figure"><b id="source">–</b></p><p class="small" id="source-name"></p><p class="small" id="source-note"></p><p class="small" id="source-left-out"></p></div>
   </section>

@@ -4,13 +4,14 @@ const view = { states: new Set(), text: '', sort: 'state', descending: false, li
 
 const charts = {
   streams: new Sparkline({ width: 240, height: 40, least: 4 }),
-  waiting: new Sparkline({ width: 240, height: 40, least: 4 }),
+  dials: new Sparkline({ width: 240, height: 40, least: 4 }),
   rtt: new Sparkline({ width: 240, height: 40 }),
 };
 for (const [name, chart] of Object.entries(charts)) byId(name + '-chart').append(chart.element);
 
 function drawTotals() {
   for (const [name, chart] of Object.entries(charts)) chart.draw(fleet.totals[name]);
+  setText(byId('dials'), perSecond(fleet.totals.dials.values.at(-1)));
 }
 
 // Each state's share; the good end comes first.

@@ -86,7 +86,7 @@ thead button:hover { color: var(--ink); }
 thead [aria-sort] button { color: var(--ink); font-weight: 600; }
 thead [aria-sort=ascending] i::after { content: ' ↓'; font-style: normal; }
 thead [aria-sort=descending] i::after { content: ' ↑'; font-style: normal; }
-th.name { width: 26%; } th.state { width: 132px; } th.rtt { width: 190px; } th.streams { width: 170px; } th.connections { width: 132px; }
+th.name { width: 22%; } th.state { width: 128px; } th.rtt { width: 172px; } th.streams { width: 152px; } th.dials { width: 164px; } th.connections { width: 124px; }
 tbody th.name bdi:first-child { font-weight: 600; }
 td.cause p:first-child, td.connections span:first-child { font-size: 13px; }
 tbody th bdi, td .small, td time { display: block; }
@@ -99,22 +99,23 @@ td time { padding-left: 1.5em; }
 span.state, .chip i { color: var(--tone, inherit); }
 td.cause p:first-child { display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 3; overflow: hidden; }
 td.cause p:first-child:focus { -webkit-line-clamp: none; }
-td svg { width: 90px; height: 22px; vertical-align: middle; }
-td.rtt b, td.streams b { display: inline-block; min-width: 68px; font-weight: 500; white-space: nowrap; }
+td svg { width: 76px; height: 22px; vertical-align: middle; }
+td.rtt b, td.streams b, td.dials b { display: inline-block; min-width: 68px; font-weight: 500; white-space: nowrap; }
 td.streams b { min-width: 48px; }
+td.dials b { min-width: 60px; }
 tr[data-state=idle] td svg, tr[data-state=down] td svg { opacity: .5; }
 #empty { padding: 28px; text-align: center; color: var(--soft); }
 #more { margin-top: 12px; padding: 6px 16px; border: 1px solid var(--line); border-radius: 8px; background: var(--card); cursor: pointer; }
 
-@media (max-width: 1100px) {
+@media (max-width: 1250px) {
   .tiles { grid-template-columns: repeat(6, minmax(0, 1fr)); }
   .tile { grid-column: span 2; border-top: 1px solid var(--line); margin-top: -1px; }
   .tile:nth-child(4) { border-left: 0; }
   .tile:nth-child(n + 4) { grid-column: span 3; }
   td svg { display: block; width: 64px; height: 16px; margin-top: 2px; }
-  th.name { width: 26%; } th.rtt, th.streams { width: 96px; } th.connections { width: 116px; }
+  th.name { width: 26%; } th.rtt, th.streams, th.dials { width: 92px; } th.connections { width: 112px; }
 }
-@media (max-width: 760px) {
+@media (max-width: 900px) {
   body { padding: 14px 14px 32px; }
   .tiles { grid-template-columns: repeat(2, minmax(0, 1fr)); }
   .tile, .tile:nth-child(n + 4) { grid-column: auto; padding: 11px 14px; }
@@ -125,16 +126,16 @@ tr[data-state=idle] td svg, tr[data-state=down] td svg { opacity: .5; }
   .tools > * { flex: 1 1 100%; }
   table, tbody { display: block; }
   thead { position: absolute; clip-path: inset(50%); width: 1px; height: 1px; overflow: hidden; }
-  tbody tr { display: grid; grid-template-columns: 1fr 1fr auto; gap: 6px 14px; padding: 11px 14px; }
+  tbody tr { display: grid; grid-template-columns: repeat(3, minmax(0, 1fr)) auto; gap: 6px 12px; padding: 11px 14px; }
   tbody tr:first-child { border-top: 0; }
   tbody th, tbody td { padding: 0; width: auto !important; }
   th.name { grid-column: 1 / 3; }
-  td.state { text-align: right; }
+  td.state { grid-column: 3 / 5; text-align: right; }
   td.cause { grid-column: 1 / -1; }
   td.cause.none { display: none; }
-  td svg { width: 80px; }
-  td.rtt::before, td.streams::before, td.connections::before { display: block; font-size: 12px; color: var(--soft); }
-  td.rtt::before { content: 'Round trip'; } td.streams::before { content: 'Streams'; } td.connections::before { content: 'Connections'; }
+  td svg { width: 100%; max-width: 90px; }
+  td.rtt::before, td.streams::before, td.dials::before, td.connections::before { display: block; font-size: 12px; color: var(--soft); }
+  td.rtt::before { content: 'Round trip'; } td.streams::before { content: 'Streams'; } td.dials::before { content: 'Dials'; } td.connections::before { content: 'Connections'; }
   td time { padding: 0; }
   span.state::before { width: auto; margin-right: 5px; }
   td .small { display: block; }

@@ -1,12 +1,14 @@
 /** The table of nodes: which rows, in which order, and what stands in them. */
 export const tableScript = String.raw`
 const streamsOf = (node) => node.channels?.open ?? 0;
+const rateNow = ({ name }) => historyOf(name).dials.values.at(-1);
 const COLUMNS = {
   name: { title: 'Node', compare: () => 0 },
   state: { title: 'State', compare: (a, b) => rank(a) - rank(b) },
   cause: { title: 'Cause' },
   rtt: { title: 'Round trip', compare: (a, b) => (roundTripOf(b) ?? -1) - (roundTripOf(a) ?? -1) },
   streams: { title: 'Streams', compare: (a, b) => streamsOf(b) - streamsOf(a) },
+  dials: { title: 'Dials', compare: (a, b) => (rateNow(b) ?? -1) - (rateNow(a) ?? -1) },
   connections: { title: 'Connections', compare: (a, b) => (b.counts?.lost + b.counts?.failed || 0) - (a.counts?.lost + a.counts?.failed || 0) },
 };
 
@@ -40,6 +42,7 @@ class Row {
   #parts = {};
   #rtt = new Sparkline();
   #streams = new Sparkline({ least: 4 });
+  #dials = new Sparkline();
   element = make('tr');
 
   constructor(name) {
@@ -67,6 +70,9 @@ class Row {
     part('streams', 'streams', 'b');
     this.#cells.streams.append(this.#streams.element);
     part('streams', 'waiting', 'span', 'small');
+    part('dials', 'dials', 'b');
+    this.#cells.dials.append(this.#dials.element);
+    part('dials', 'failed', 'span', 'small');
     part('connections', 'connections', 'span');
     part('connections', 'counts', 'span', 'small');
   }
@@ -117,6 +123,8 @@ class Row {
     setText(this.#parts.rtt, milliseconds(roundTripOf(node)));
     setText(this.#parts.streams, whole(open));
     setText(this.#parts.waiting, waiting > 0 ? whole(waiting) + ' waiting' : '');
+    setText(this.#parts.dials, perSecond(rateNow(node)));
+    setText(this.#parts.failed, node.dials?.failed > 0 ? whole(node.dials.failed) + ' failed' : '');
     setText(this.#parts.since, 'for ' + duration(now() - Date.parse(node.since)));
     const code = node.cause ? printable(node.cause.code) : '';
     const inMs = node.retryAt ? Date.parse(node.retryAt) - now() : undefined;
@@ -125,9 +133,10 @@ class Row {
   }
 
   chart() {
-    const { rtt, streams } = historyOf(this.name);
+    const { rtt, streams, dials } = historyOf(this.name);
     this.#rtt.draw(rtt);
     this.#streams.draw(streams);
+    this.#dials.draw(dials);
   }
 }
 

@@ -34,6 +34,11 @@ function milliseconds(ms) {
   return (ms < 10 ? ms.toFixed(1) : whole(Math.round(ms))) + ' ms';
 }
 
+function perSecond(rate) {
+  if (rate === undefined) return '–';
+  return (rate > 0 && rate < 10 ? rate.toFixed(1) : whole(Math.round(rate))) + '/s';
+}
+
 const plural = (count, one, many = one + 's') => whole(count) + ' ' + (count === 1 ? one : many);
 
 // Ages are counted by the server's clock, which need not agree with ours.
