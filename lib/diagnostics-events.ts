@@ -48,6 +48,8 @@ export interface ConnectionMessage {
 export interface ConnectionReadyMessage extends ConnectionMessage {
   /** How long TCP, handshake and login took, in milliseconds. */
   readonly durationMs: number;
+  /** Whether it is the first to be ready again after the node lost a connection, or an attempt to make one failed. */
+  readonly isReconnect: boolean;
 }
 
 /** An attempt to connect that has failed. */

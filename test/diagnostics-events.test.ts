@@ -140,6 +140,7 @@ describe('diagnostics_channel', () => {
       const [first, second] = told.messages('tunnel-dialer:connection:ready');
       expect(lost?.id).to.equal(first?.id);
       expect(second?.id).to.not.equal(first?.id);
+      expect([first, second].map((message) => message?.isReconnect)).to.deep.equal([false, true]);
     });
 
     it('that cannot be made is told of with the error', async () => {

@@ -52,6 +52,10 @@ export class EventMetrics {
     const durations = this.#durations(`${prefix}dial_duration_seconds`);
     const help = 'Attempts to connect to nodes by result, failed ones by code';
     const connects = this.#counter(`${prefix}connects_total`, help, byResult);
+    const reconnects = this.#counter(
+      `${prefix}reconnects_total`,
+      'Connections to nodes that became ready after one was lost, or an attempt failed',
+    );
     const lost = this.#counter(`${prefix}connections_lost_total`, 'Connections to nodes that were lost');
     // SSHTunneler counted attempts to connect, when they were over, not dials.
     const opens = sshTunnelerNames
@@ -73,8 +77,9 @@ export class EventMetrics {
         dials.inc({ result: 'error', reason: reasonOf(error) });
         durations.observe({ result: 'error' }, durationMs / 1000);
       },
-      'tunnel-dialer:connection:ready': () => {
+      'tunnel-dialer:connection:ready': ({ isReconnect }) => {
         connects.inc({ result: 'ok' });
+        if (isReconnect) reconnects.inc();
         opens?.inc();
       },
       'tunnel-dialer:connection:failed': ({ error }) => {

@@ -36,9 +36,10 @@ export class ConnectionReport {
     this.#tell(connectionConnecting, () => ({}));
   }
 
-  ready(): void {
+  /** @param isReconnect - whether the node has lost a connection, or failed an attempt, since one became ready */
+  ready(isReconnect: boolean): void {
     this.#readyAtMs = performance.now();
-    this.#tell(connectionReady, () => ({ durationMs: since(this.#beganAtMs) }));
+    this.#tell(connectionReady, () => ({ durationMs: since(this.#beganAtMs), isReconnect }));
   }
 
   /** @param error - why; without one, or with a `ClosedError`, it was closed on purpose */

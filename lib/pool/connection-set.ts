@@ -70,6 +70,8 @@ export class ConnectionSet {
   readonly #closingSockets = new Set<Promise<unknown>>();
   /** Carried by connections that are over. */
   #bytesOfOver = NO_BYTES;
+  /** Whether a connection was lost, or an attempt failed, since one became ready. */
+  #hasBroken = false;
   #phase: Phase = 'open';
   #retryTimer: NodeJS.Timeout | undefined;
   #onEmpty: (() => void) | undefined;
@@ -262,7 +264,8 @@ export class ConnectionSet {
   #ready(member: Member): void {
     if (!this.#members.has(member)) return;
     member.readyAtMs = performance.now();
-    member.report.ready();
+    member.report.ready(this.#hasBroken);
+    this.#hasBroken = false;
     member.admission.leave();
     this.counts.connected += 1;
     this.reconnect.connected();
@@ -317,6 +320,7 @@ export class ConnectionSet {
     this.#closingSockets.add(gone);
     void gone.then(() => this.#closingSockets.delete(gone));
     if (error !== undefined && this.#phase !== 'closed') {
+      this.#hasBroken = true;
       if (isOutdated && isLasting(error)) this.#tryAnew(member);
       else this.#count(member, error);
     }

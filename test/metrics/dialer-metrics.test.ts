@@ -161,6 +161,37 @@ describe('dialerMetrics', () => {
       expect(scraped.get('tunnel_dialer_nodes{state="down"}')).to.equal(1);
     });
 
+    it('counts it once when a node is connected to again, after a loss and after failures', async () => {
+      const dialer = lab.dialer([node], { reconnect: { minMs: 1, maxMs: 2 } });
+      watch(dialer);
+      const reconnects = async () => (await scrape(registry)).get('tunnel_dialer_reconnects_total');
+      const connected = (times: number) =>
+        until('a connection', () => dialer.status().nodes[0]?.counts.connected === times);
+      await dialer.ready();
+      expect(await reconnects()).to.equal(0);
+      node.cut('rst');
+      await connected(2);
+      expect(await reconnects()).to.equal(1);
+      await node.stop();
+      await until('failures', () => (dialer.status().nodes[0]?.counts.failed ?? 0) > 2);
+      await node.start();
+      await connected(3);
+      expect(await reconnects()).to.equal(2);
+    });
+
+    it('does not count a connection that is made because there are more dials', async () => {
+      const dialer = lab.dialer([node], { pool: { maxChannelsPerConnection: 1 } });
+      watch(dialer);
+      await dialer.ready();
+      node.cut('rst');
+      await until('the replacement', () => dialer.status().nodes[0]?.counts.connected === 2);
+      await dialer.dial('127.0.0.1', endpoint.port);
+      await dialer.dial('127.0.0.1', endpoint.port);
+      const scraped = await scrape(registry);
+      expect(scraped.get('tunnel_dialer_connects_total{result="ok"}')).to.equal(3);
+      expect(scraped.get('tunnel_dialer_reconnects_total')).to.equal(1);
+    });
+
     it('is looked at once for all metrics of a scrape', async () => {
       const dialer = lab.dialer([node]);
       let looks = 0;
