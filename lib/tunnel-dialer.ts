@@ -26,7 +26,7 @@ import {
   type SourceStatus,
 } from './source-follower.js';
 import type { ByteCounts } from './ssh/byte-counts.js';
-import type { JumpHost } from './ssh/jump-host.js';
+import { hopsBehind, type JumpHost } from './ssh/jump-host.js';
 import { unlessAborted } from './unless-aborted.js';
 import {
   abortSignal,
@@ -334,7 +334,7 @@ export class TunnelDialer extends EventEmitter<TunnelDialerEvents> implements Di
 
   #createPool(node: Node, via: JumpHost | undefined, onChange: () => void): NodePool {
     const { pool, health, reconnect } = this.#options;
-    const hops = via === undefined ? 0 : via.hops + 1;
+    const hops = hopsBehind(via);
     const handshakes = (this.#handshakes[hops] ??= new HandshakePermits(reconnect.maxHandshakes));
     return new NodePool({
       dialer: this,

@@ -1,5 +1,6 @@
 import { isIPv4, isIPv6 } from 'node:net';
 import { InvalidOptionError } from './errors.js';
+import { spelledOut } from './printable.js';
 
 /**
  * Judges one option: returns it, typed and with defaults filled in, or throws.
@@ -25,10 +26,7 @@ const UNITS = ['ms', 'bytes'];
 function quote(text: string): string {
   const cut = text.length > maxShown ? `${text.slice(0, maxShown)}…` : text;
   // JSON leaves DEL, C1 and the characters that turn or hide text as they are; a terminal acts on them.
-  return JSON.stringify(cut).replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (character) => {
-    const hex = (character.codePointAt(0) ?? 0).toString(16);
-    return hex.length > 4 ? `\\u{${hex}}` : `\\u${hex.padStart(4, '0')}`;
-  });
+  return spelledOut(JSON.stringify(cut));
 }
 
 /** The value for an error message: a string quoted, escaped and cut, a number as it is, else its kind only. */

@@ -8,7 +8,7 @@ import type { CheckedProbe } from './probe.js';
 import { Prober, type Probed } from './prober.js';
 import type { SshTarget } from '../ssh/handshake.js';
 import { addBytes, NO_BYTES, type ByteCounts } from '../ssh/byte-counts.js';
-import type { JumpHost } from '../ssh/jump-host.js';
+import { hopsBehind, type JumpHost } from '../ssh/jump-host.js';
 import { inJumpOrder } from './jump-hosts.js';
 import { normalizeNodes, sameNode, type Node, type NodeSpec } from './node.js';
 import type { NodeStatus } from './node-status.js';
@@ -212,13 +212,12 @@ export class Fleet {
 
   #createEntry(node: Node, via: Entry | undefined): Entry {
     const pool = this.#options.createPool(node, via?.jumpHost, () => this.#noteState(entry));
-    const hops = via === undefined ? 0 : via.jumpHost.hops + 1;
     const entry: Entry = {
       node,
       pool,
       via,
       carried: new Set(),
-      jumpHost: jumpThrough(pool, node.name, hops),
+      jumpHost: jumpThrough(pool, node.name, hopsBehind(via?.jumpHost)),
       over: undefined,
       state: 'idle',
       since: new Date(),

@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { request as requestHttp, type IncomingMessage } from 'node:http';
 import { request as requestHttps } from 'node:https';
 import type { Readable } from 'node:stream';
+import { messageOf } from '../errors.js';
 import { printable } from '../printable.js';
 import type { Credentials } from './cluster-access.js';
 
@@ -98,8 +99,7 @@ export async function textOf(
 /** Why something failed: the signal's reason, because what it aborts says only that it was aborted, else what Node says. */
 export function reasonOf(error: unknown, signal: AbortSignal, problem: string): unknown {
   if (signal.aborted) return signal.reason;
-  const message = error instanceof Error ? error.message : String(error);
-  return new Error(`${problem}: ${message}`, { cause: error });
+  return new Error(`${problem}: ${messageOf(error)}`, { cause: error });
 }
 
 /** The error that a Status stands for. */

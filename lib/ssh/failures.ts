@@ -6,6 +6,7 @@ import {
   TransportError,
   TunnelError,
   formatEndpoint,
+  messageOf,
   type EndpointErrorCode,
   type ErrorContext,
 } from '../errors.js';
@@ -71,9 +72,9 @@ export function withPrintableText<E extends Error>(error: E): E {
 }
 
 /** Node's error for a name whose addresses all failed has no message of its own. */
-const messageOf = (error: Error): string =>
+const textOf = (error: Error): string =>
   error instanceof AggregateError && error.message === ''
-    ? error.errors.map((one) => (one instanceof Error ? one.message : String(one))).join(', ')
+    ? error.errors.map(messageOf).join(', ')
     : error.message;
 
 /** A dial that reached its node. */
@@ -221,14 +222,13 @@ export function connectFailure(error: unknown, attempt: AttemptContext): TunnelE
     return lost(`does not speak SSH as we do: ${printable(cause.message)}`);
   }
   if (typeof cause.code === 'number') return lost(`disconnected: ${printable(cause.message)}`);
-  return lost(`cannot be reached: ${printable(messageOf(cause))}`);
+  return lost(`cannot be reached: ${printable(textOf(cause))}`);
 }
 
 /** An error of ours as it is; anything else, such as what a verifier of the user's threw, as the reason why there is no connection. */
 export function asTunnelError(error: unknown, node: string): TunnelError {
   if (error instanceof TunnelError) return error;
-  const message = error instanceof Error ? error.message : String(error);
-  return new TransportError('ERR_TUNNEL_LOST', `no connection to ${node}: ${printable(message)}`, {
+  return new TransportError('ERR_TUNNEL_LOST', `no connection to ${node}: ${printable(messageOf(error))}`, {
     node,
     cause: error,
   });

@@ -20,6 +20,9 @@ export interface JumpHost {
   dial(host: string, port: number, timeoutMs: number, signal: AbortableSignal): Promise<ChannelSocket>;
 }
 
+/** How many jump hosts there are on the way to a node. */
+export const hopsBehind = (via: JumpHost | undefined): number => (via === undefined ? 0 : via.hops + 1);
+
 /** A node that is behind a jump host. */
 interface Destination {
   readonly node: string;
