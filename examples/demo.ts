@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startSshNode } from 'tunnel-dialer/testing';
-import { createAuthority } from './support/certificates.js';
+import { createAuthority } from 'tunnel-dialer/testing';
 import { ContainerLog, startDemoKubelet } from './support/demo-kubelet.js';
 import { kubeletLogs } from './support/kubelet-logs.js';
 import { dim, heading, indented, say } from './support/stage-directions.js';

@@ -6,7 +6,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createAuthority } from '../examples/support/certificates.js';
+import { createAuthority } from '../lib/testing/certificates.js';
 import { InvalidOptionError } from '../lib/errors.js';
 import type { NodeStatus, ProbeOptions } from '../lib/index.js';
 import type { SshNode } from '../lib/testing/index.js';

@@ -3,7 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { TLSSocket } from 'node:tls';
-import type { KeyAndCertificate } from './certificates.js';
+import type { KeyAndCertificate } from 'tunnel-dialer/testing';
 
 interface Line {
   readonly time: Date;

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { createAuthority } from '../../examples/support/certificates.js';
+import { createAuthority } from '../../lib/testing/certificates.js';
 import { HELP } from '../../examples/support/fleet-health/arguments.js';
 import type { Finding } from '../../examples/support/fleet-health/examine.js';
 import type { NodeSpec } from '../../lib/index.js';

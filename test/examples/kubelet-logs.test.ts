@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { createAuthority } from '../../examples/support/certificates.js';
+import { createAuthority } from '../../lib/testing/certificates.js';
 import { HELP } from '../../examples/support/arguments.js';
 import type { Outcome } from './command-host.js';
 import { CommandHost, PASSPHRASE, Rig, TOKEN } from './rig.js';

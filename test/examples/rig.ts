@@ -7,7 +7,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
-import { createAuthority, type Authority } from '../../examples/support/certificates.js';
+import { createAuthority, type Authority } from '../../lib/testing/certificates.js';
 import { ContainerLog, startDemoKubelet } from '../../examples/support/demo-kubelet.js';
 import type { SshNode } from '../../lib/testing/index.js';
 import { generateKeyPair } from '../support/ssh-keys.js';

@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import { createPrivateKey } from 'node:crypto';
 import http from 'node:http';
 import https from 'node:https';
-import { createAuthority } from '../../examples/support/certificates.js';
+import { createAuthority } from '../../lib/testing/certificates.js';
 import type { Dialer } from '../../lib/index.js';
 import { InvalidOptionError } from '../../lib/index.js';
 import { httpAgent, httpsAgent } from '../../lib/http/index.js';

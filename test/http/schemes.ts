@@ -1,7 +1,7 @@
 import http from 'node:http';
 import https from 'node:https';
 import { text } from 'node:stream/consumers';
-import { createAuthority } from '../../examples/support/certificates.js';
+import { createAuthority } from '../../lib/testing/certificates.js';
 import { httpAgent, httpsAgent, type TunnelHttpsAgentOptions } from '../../lib/http/index.js';
 import type { Served, Stage } from './stage.js';
 

@@ -6,7 +6,7 @@ import type https from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { TLSSocket } from 'node:tls';
-import { createAuthority, type Authority } from '../../examples/support/certificates.js';
+import { createAuthority, type Authority } from '../../lib/testing/certificates.js';
 import { InvalidOptionError, tlsFiles, type TlsCredentials, type TlsFiles } from '../../lib/index.js';
 import { httpsAgent, type TunnelHttpsAgentOptions } from '../../lib/http/index.js';
 import { rejection, until } from '../support/dialer.js';

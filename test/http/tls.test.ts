@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import type http from 'node:http';
 import https, { type ServerOptions } from 'node:https';
 import { TLSSocket, type PeerCertificate } from 'node:tls';
-import { createAuthority, type Subject } from '../../examples/support/certificates.js';
+import { createAuthority, type Subject } from '../../lib/testing/certificates.js';
 import { TransportError } from '../../lib/index.js';
 import { httpsAgent, TlsHandshakeTimeoutError, type TunnelHttpsAgentOptions } from '../../lib/http/index.js';
 import { gate, rejection, silent, until } from '../support/dialer.js';

@@ -4,7 +4,7 @@ import http from 'node:http';
 import https from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
-import { createAuthority } from '../../examples/support/certificates.js';
+import { createAuthority } from '../../lib/testing/certificates.js';
 import { httpAgent, httpsAgent } from '../../lib/http/index.js';
 import type { TunnelDialer } from '../../lib/index.js';
 import { describeFor } from '../support/applicability.js';

@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs';
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
 import { inspect } from 'node:util';
-import { createAuthority } from '../../examples/support/certificates.js';
+import { createAuthority } from '../../lib/testing/certificates.js';
 import { kubernetesNodes } from '../../lib/kubernetes/index.js';
 import { accessTo } from '../../lib/kubernetes/cluster-access.js';
 import { followNodes } from '../../lib/kubernetes/follow-nodes.js';

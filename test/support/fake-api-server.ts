@@ -3,7 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer, type Server } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import { TLSSocket, type PeerCertificate } from 'node:tls';
-import { createAuthority, type Authority } from '../../examples/support/certificates.js';
+import { createAuthority, type Authority } from '../../lib/testing/certificates.js';
 import type { KubernetesNode } from '../../lib/kubernetes/node-spec.js';
 
 export type FakeNode = KubernetesNode & {

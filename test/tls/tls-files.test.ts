@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { inspect } from 'node:util';
 import sinon, { type SinonFakeTimers } from 'sinon';
-import { createAuthority } from '../../examples/support/certificates.js';
+import { createAuthority } from '../../lib/testing/certificates.js';
 import { InvalidOptionError } from '../../lib/errors.js';
 import {
   tlsFiles,

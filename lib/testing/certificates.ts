@@ -1,32 +1,50 @@
 /*
- * X.509 certificates (RFC 5280) made with node:crypto alone, so that the demo and the tests need no openssl.
- * For play only.
+ * X.509 certificates (RFC 5280) made with node:crypto alone, so that demos and tests need no openssl.
  */
 import { generateKeyPairSync, randomBytes, sign, type KeyObject } from 'node:crypto';
 import { isIP } from 'node:net';
+import { InvalidOptionError } from '../errors.js';
+import {
+  arrayOf,
+  describeKind,
+  nonEmptyString,
+  objectOf,
+  oneOf,
+  optional,
+  type Check,
+} from '../validation.js';
 
-/** A certificate and its key, both in PEM. */
+/** A certificate and its private key, both in PEM: the key as PKCS #8. */
 export interface KeyAndCertificate {
   readonly certificate: string;
   readonly privateKey: string;
 }
 
+/** Whom a certificate is for. */
 export interface Subject {
+  /** CN: the user, where a client certificate logs in to Kubernetes. */
   readonly commonName: string;
+  /** O: the group, there. */
   readonly organization?: string | undefined;
-  /** DNS names and IP addresses that the certificate is good for. */
+  /** DNS names and IP addresses that the certificate is good for. Default: none. */
   readonly altNames?: readonly string[] | undefined;
   /** Default: both. */
   readonly purpose?: 'server' | 'client' | undefined;
-  /** Default: since an hour ago, for a day. */
+  /** Default: an hour ago. */
   readonly notBefore?: Date | undefined;
+  /** Default: in a day. */
   readonly notAfter?: Date | undefined;
 }
 
-/** A certificate authority. */
+/** A certificate authority, made by {@link createAuthority}. */
 export interface Authority {
-  /** Its certificate in PEM: what `ca` takes. */
+  /** Its certificate in PEM: what `ca` of `node:tls` takes. */
   readonly certificate: string;
+  /**
+   * Makes a key (ECDSA, P-256) and a certificate for it.
+   *
+   * @throws {@link InvalidOptionError} `ERR_TUNNEL_INVALID_OPTION`
+   */
   issue(subject: Subject): KeyAndCertificate;
 }
 
@@ -35,9 +53,39 @@ interface Issuer {
   readonly key: KeyObject;
 }
 
-/** Makes a certificate authority of its own. */
+const date: Check<Date> = (value, path) => {
+  if (value instanceof Date && !Number.isNaN(value.getTime())) return value;
+  throw new InvalidOptionError(path, `must be a valid Date, got ${describeKind(value)}`);
+};
+
+const checkSubject = objectOf({
+  commonName: nonEmptyString,
+  organization: optional(nonEmptyString),
+  altNames: optional(arrayOf(nonEmptyString)),
+  purpose: optional(oneOf('server', 'client')),
+  notBefore: optional(date),
+  notAfter: optional(date),
+});
+
+/**
+ * Makes a certificate authority whose key lives in this process only. For tests and demos: nothing is revoked, and nobody is asked who
+ * they are.
+ *
+ * @example
+ * ```ts
+ * import { createAuthority } from 'tunnel-dialer/testing';
+ *
+ * const authority = createAuthority('test-ca');
+ * const { certificate, privateKey } = authority.issue({ commonName: 'node-1', altNames: ['node-1', '127.0.0.1'] });
+ * const server = https.createServer({ cert: certificate, key: privateKey });
+ * const agent = httpsAgent(dialer, { ca: authority.certificate });
+ * ```
+ *
+ * @throws {@link InvalidOptionError} `ERR_TUNNEL_INVALID_OPTION`
+ */
 export function createAuthority(commonName: string): Authority {
-  const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  nonEmptyString(commonName, 'commonName');
+  const { publicKey, privateKey } = newKey();
   const issuer: Issuer = { name: distinguishedName({ commonName }), key: privateKey };
   const usage = [
     extension(OID.basicConstraints, sequence(boolean(true)), true),
@@ -45,12 +93,28 @@ export function createAuthority(commonName: string): Authority {
   ];
   return {
     certificate: certificate(issuer, { commonName }, publicKey, usage),
-    issue: (subject) => issue(issuer, subject),
+    issue(given) {
+      const subject = checkSubject(given, 'subject');
+      const key = newKey();
+      return issue(issuer, subject, key);
+    },
   };
 }
 
-function issue(issuer: Issuer, subject: Subject): KeyAndCertificate {
-  const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+/** A certificate that nobody vouches for but its own key. */
+export function selfSigned(subject: Subject): KeyAndCertificate {
+  const key = newKey();
+  return issue({ name: distinguishedName(subject), key: key.privateKey }, subject, key);
+}
+
+interface Keys {
+  readonly publicKey: KeyObject;
+  readonly privateKey: KeyObject;
+}
+
+const newKey = (): Keys => generateKeyPairSync('ec', { namedCurve: 'P-256' });
+
+function issue(issuer: Issuer, subject: Subject, { publicKey, privateKey }: Keys): KeyAndCertificate {
   const { altNames = [], purpose } = subject;
   const purposes = [
     ...(purpose === 'client' ? [] : [oid(OID.serverAuth)]),
@@ -114,7 +178,8 @@ function generalName(name: string): Buffer {
 
 function ipBytes(address: string): Buffer {
   if (isIP(address) === 4) return Buffer.from(address.split('.').map(Number));
-  const [head = '', tail = ''] = address.split('::');
+  // As URLs spell it: without an IPv4 address at its end.
+  const [head = '', tail = ''] = new URL(`http://[${address}]`).hostname.slice(1, -1).split('::');
   const words = (text: string): number[] =>
     text === '' ? [] : text.split(':').map((word) => parseInt(word, 16));
   const [left, right] = [words(head), words(tail)];
@@ -151,8 +216,10 @@ function bits(byte: number): Buffer {
   return tagged(0x03, Buffer.from([Math.clz32(byte & -byte) ^ 31, byte]));
 }
 
-/** UTCTime, as RFC 5280 §4.1.2.5.1 wants it for the years up to 2049. */
+/** RFC 5280 §4.1.2.5: UTCTime for the years up to 2049, GeneralizedTime after. */
 function time(date: Date): Buffer {
   const digits = date.toISOString().replace(/[-:T]|\.\d+/g, '');
-  return tagged(0x17, Buffer.from(digits.slice(2)));
+  return date.getUTCFullYear() < 2050
+    ? tagged(0x17, Buffer.from(digits.slice(2)))
+    : tagged(0x18, Buffer.from(digits));
 }
