@@ -39,6 +39,7 @@ const adapters = {
   listen: ['errors', 'diagnostics', 'validation', 'unless-aborted', 'dialer', 'printable'],
   kubelet: ['errors', 'diagnostics', 'validation', 'unless-aborted', 'dialer', 'printable', 'tls', 'http'],
   metrics: ['errors', 'validation', 'dialer', 'diagnostics-events'],
+  testing: ['errors', 'validation', 'printable', 'ssh'],
 };
 
 /** Packages that only some of lib/ may know. */

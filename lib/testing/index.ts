@@ -7,3 +7,6 @@ export type { Faults, HandshakeFault, OpenFault, Refusal, RefusalReason } from '
 export type { Hostile } from './hostile.js';
 export type { HostKey, HostKeyType, KeyPair } from './keys.js';
 export type { PinnedHostKey, SshNodeLogin, SshNodeSpec } from './login.js';
+export { startKubelet } from './kubelet/kubelet.js';
+export type { Kubelet, KubeletContainer, KubeletRequest, PrintOptions } from './kubelet/kubelet.js';
+export type { ContainerOptions, KubeletOptions, PodOptions } from './kubelet/options.js';

@@ -1,0 +1,53 @@
+import { randomUUID } from 'node:crypto';
+import { Refusal } from './answers.js';
+import { Container } from './container.js';
+import type { PodSettings } from './options.js';
+
+/** A pod and what runs in it. */
+export class Pod {
+  readonly namespace: string;
+  readonly name: string;
+  readonly uid: string;
+  readonly startedAt = new Date();
+  readonly containers: readonly Container[];
+
+  constructor({ namespace, name, uid = randomUUID(), containers }: PodSettings) {
+    this.namespace = namespace;
+    this.name = name;
+    this.uid = uid;
+    this.containers = containers.map((settings) => new Container(settings, name));
+  }
+
+  container(name: string): Container | undefined {
+    return this.containers.find((container) => container.name === name);
+  }
+}
+
+/** The pods of a node. */
+export class Pods {
+  readonly all: readonly Pod[];
+
+  constructor(settings: readonly PodSettings[]) {
+    this.all = settings.map((pod) => new Pod(pod));
+  }
+
+  find(namespace: string, name: string): Pod | undefined {
+    return this.all.find((pod) => pod.namespace === namespace && pod.name === name);
+  }
+
+  /**
+   * The pod that is to be streamed with.
+   *
+   * @throws {@link Refusal} 404 when there is none of that name, or when it is another one by now
+   */
+  forStreaming(namespace: string, name: string, uid: string | undefined): Pod {
+    const pod = this.find(namespace, name);
+    if (pod === undefined) throw new Refusal(404, 'pod does not exist');
+    if (uid !== undefined && uid !== pod.uid) throw new Refusal(404, 'pod not found');
+    return pod;
+  }
+
+  end(): void {
+    for (const { containers } of this.all) for (const container of containers) container.end();
+  }
+}
