@@ -1,5 +1,6 @@
 import { expect } from 'chai';
 import { once } from 'node:events';
+import sinon from 'sinon';
 import { NodeUnavailableError, TransportError, type TunnelError } from '../lib/errors.js';
 import type { SshNode } from '../lib/testing/index.js';
 import type { TunnelDialer } from '../lib/tunnel-dialer.js';
@@ -103,12 +104,17 @@ describe('TunnelDialer: reconnect', () => {
   });
 
   it('lets a dial make an early attempt when the last failure is a second old', async () => {
+    const clock = sinon.useFakeTimers({ now: Date.now(), toFake: ['Date', 'performance'] });
+    lab.onEnd(() => clock.restore());
     await node.stop();
     const dialer = lab.dialer([node], { reconnect: never });
     await until('the failure', () => statusOf(dialer).state === 'down');
     await node.start();
     const error = await rejection<NodeUnavailableError>(dial(dialer));
-    await new Promise((resolve) => setTimeout(resolve, error.retryAt.getTime() - Date.now() + 5));
+    const waitMs = error.retryAt.getTime() - Date.now();
+    clock.tick(waitMs - 1);
+    expect(await rejection(dial(dialer))).to.be.an.instanceOf(NodeUnavailableError);
+    clock.tick(1);
     await roundTrip(await dial(dialer));
   });
 

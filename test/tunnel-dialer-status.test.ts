@@ -1,5 +1,6 @@
 import { expect } from 'chai';
 import { once } from 'node:events';
+import sinon from 'sinon';
 import type { NodeStatus } from '../lib/fleet/node-status.js';
 import type { SshNode } from '../lib/testing/index.js';
 import { gate, Lab, rejection, roundTrip, turns, until, type Endpoint } from './support/dialer.js';
@@ -211,15 +212,17 @@ describe('TunnelDialer: status', () => {
 
     it('is told of a state that status() shows, and of when it was entered', async () => {
       node.pause();
+      const clock = sinon.useFakeTimers({ now: Date.now(), toFake: ['Date'] });
+      lab.onEnd(() => clock.restore());
       const dialer = lab.dialer([node], { pool: { minConnections: 0 } });
       const { since: idleSince } = dialer.status().nodes[0]!;
-      await new Promise((resolve) => setTimeout(resolve, 5));
+      clock.tick(5);
       const controller = new AbortController();
       const given = rejection(dialer.dial('127.0.0.1', endpoint.port, { signal: controller.signal }));
       await node.until(({ connections }) => connections === 1);
       const { state, since } = dialer.status().nodes[0]!;
       expect(state).to.equal('connecting');
-      expect(since.getTime()).to.be.above(idleSince.getTime());
+      expect(since.getTime()).to.equal(idleSince.getTime() + 5);
       controller.abort();
       await given;
       node.resume();

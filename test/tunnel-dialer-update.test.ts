@@ -122,13 +122,16 @@ describe('TunnelDialer: update', () => {
   it('makes no more attempts to connect to a removed node', async () => {
     b.faults.rejectKey();
     b.cut('rst');
-    const eager = lab.dialer([a, b], { reconnect: { minMs: 1, maxMs: 2 } });
+    const witness = await lab.node({ name: 'witness' });
+    witness.faults.rejectKey();
+    const eager = lab.dialer([a, b, witness], { reconnect: { minMs: 1, maxMs: 2 } });
     await until('some failures', () => (eager.status().nodes[1]?.counts.failed ?? 0) > 2);
     dialer.destroy();
-    eager.update([a.spec]);
+    eager.update([a.spec, witness.spec]);
     await b.until(({ connections }) => connections === 0);
     const attempts = b.totalConnections;
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    const seen = witness.totalConnections;
+    await witness.until(() => witness.totalConnections >= seen + 10);
     expect(b.totalConnections).to.equal(attempts);
   });
 

@@ -146,7 +146,11 @@ describe('NodePool', () => {
       streams[0]!.destroy();
       streams[2]!.destroy();
       await until('one to be left', () => pool.snapshot().connections.ready === 1);
-      await new Promise((resolve) => setTimeout(resolve, 150));
+      const witness = lab.pool(node, { idleTimeoutMs: 30 });
+      for (let times = 0; times < 4; times += 1) {
+        (await dial(witness)).destroy();
+        await until('another to be closed', () => witness.snapshot().state === 'idle');
+      }
       await roundTrip(streams[1]!);
       expect(pool.snapshot().counts.lost).to.equal(0);
     });

@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
 import { connect } from 'node:net';
-import { Lab, until } from '../../support/dialer.js';
+import { Lab, turn, until } from '../../support/dialer.js';
 import { FakeDialer, down, nodeStatus, thousand } from './fake-dialer.js';
 import { Site } from './site.js';
 
@@ -111,7 +111,9 @@ describe('statusHandler: events', () => {
       round += 1;
       const cause = { code: String(round), message: filler };
       dialer.nodes = dialer.nodes.map((node) => ({ ...node, cause }));
-      await new Promise((resolve) => setTimeout(resolve, 120));
+      const before = dialer.looks;
+      await until('the handler to look', () => dialer.looks > before);
+      await turn();
       held = Math.max(held, response!.writableLength);
     }
     expect(held).to.be.within(1, 3e6);

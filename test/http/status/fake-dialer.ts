@@ -40,6 +40,8 @@ export class FakeDialer extends EventEmitter<TunnelDialerEvents> {
   state: DialerStatus['state'] = 'open';
   source: SourceStatus | undefined;
   nodes: readonly NodeStatus[];
+  /** How often somebody has asked for its status. */
+  looks = 0;
   /** Thrown by the next `status()`. */
   failure: Error | undefined;
 
@@ -49,6 +51,7 @@ export class FakeDialer extends EventEmitter<TunnelDialerEvents> {
   }
 
   status(): DialerStatus {
+    this.looks += 1;
     if (this.failure !== undefined) throw this.failure;
     const { state, source, nodes } = this;
     return { state, ...(source !== undefined && { source }), nodes, bytes: NO_BYTES };
