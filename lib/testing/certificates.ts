@@ -53,7 +53,8 @@ interface Issuer {
   readonly key: KeyObject;
 }
 
-const date: Check<Date> = (value, path) => {
+/** A point in time that a certificate can have. */
+export const date: Check<Date> = (value, path) => {
   if (value instanceof Date && !Number.isNaN(value.getTime())) return value;
   throw new InvalidOptionError(path, `must be a valid Date, got ${describeKind(value)}`);
 };

@@ -1,6 +1,9 @@
 import { ServerResponse, type IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 
+/** How long a client may take to end its side once it was refused. */
+const LINGER_MS = 5000;
+
 /** A request that is answered with an error: thrown wherever that is found out. */
 export class Refusal extends Error {
   readonly status: number;
@@ -43,7 +46,10 @@ export function responseOn(socket: Socket, request: IncomingMessage): ServerResp
   const response = new ServerResponse(request);
   response.shouldKeepAlive = false;
   response.assignSocket(socket);
-  response.once('finish', () => socket.end());
+  response.once('finish', () => {
+    socket.end();
+    socket.setTimeout(LINGER_MS, () => socket.destroy());
+  });
   // What the client goes on sending would keep its FIN from being seen.
   socket.resume();
   return response;

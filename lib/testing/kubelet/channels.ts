@@ -90,6 +90,8 @@ export class Channels {
     };
     sink.on('drain', ready);
     sink.once('close', ready);
+    // A sink may outlive its client.
+    void this.gone.then(() => sink.off('drain', ready).off('close', ready));
     this.receive(channel, {
       data: (bytes) => {
         if (!sink.writable || sink.write(bytes)) return;
@@ -113,6 +115,10 @@ export class Channels {
     this.#socket.resume();
     this.#socket.close(1000);
     await this.gone;
+  }
+
+  cut(): void {
+    this.#socket.terminate();
   }
 
   #take(message: Buffer): void {

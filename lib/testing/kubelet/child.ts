@@ -1,30 +1,41 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { constants } from 'node:os';
 import type { Readable, Writable } from 'node:stream';
+import { inTerminal, Terminal, TERMINAL_FD } from './terminal.js';
 
 /** Which of a process's streams are wanted; the others are `/dev/null`. */
 export interface Wanted {
   readonly stdin: boolean;
   readonly stdout: boolean;
   readonly stderr: boolean;
+  /** Under a terminal, which has one output only. */
+  readonly tty: boolean;
 }
 
 /** A real process, in a process group of its own. */
 export class Child {
   /** Its exit code, or 128 and the signal's number. Comes after the ends of its outputs; rejects when it could not be started. */
   readonly ended: Promise<number>;
+  readonly terminal: Terminal | undefined;
   readonly #process: ChildProcess;
   #isOver = false;
 
   constructor(command: readonly string[], wanted: Wanted, environment: NodeJS.ProcessEnv = {}) {
-    const [program = '', ...args] = command;
+    const { tty } = wanted;
+    const [program = '', ...args] = tty ? inTerminal(command) : command;
     const pipe = (is: boolean): 'pipe' | 'ignore' => (is ? 'pipe' : 'ignore');
-    const child = spawn(program, args, {
-      detached: true,
-      stdio: [pipe(wanted.stdin), pipe(wanted.stdout), pipe(wanted.stderr)],
-      env: { PATH: process.env.PATH, ...environment },
-    });
+    // `script` takes the end of its stdin for the end of what is typed.
+    const stdio = [
+      pipe(wanted.stdin || tty),
+      pipe(wanted.stdout),
+      pipe(wanted.stderr),
+      ...(tty ? [pipe(true)] : []),
+    ];
+    const forTerminal = tty ? { TERM: 'xterm', SHELL: '/bin/sh' } : {};
+    const env = { PATH: process.env.PATH, ...forTerminal, ...environment };
+    const child = spawn(program, args, { detached: true, stdio, env });
     this.#process = child;
+    this.terminal = tty ? new Terminal(child.stdio[TERMINAL_FD] as Readable) : undefined;
     this.ended = new Promise((resolve, reject) => {
       child.once('error', reject);
       child.once('close', (code, signal) => {
@@ -35,7 +46,7 @@ export class Child {
       });
     });
     // Its end is told by `ended` alone; writing to one that no longer reads is not an error here.
-    for (const stream of [child.stdin, child.stdout, child.stderr]) stream?.on('error', () => undefined);
+    for (const stream of child.stdio) stream?.on('error', () => undefined);
     this.ended.catch(() => undefined);
   }
 
@@ -55,16 +66,17 @@ export class Child {
   kill(): void {
     if (this.#isOver) return;
     this.#killGroup();
-    for (const stream of [this.stdin, this.stdout, this.stderr]) stream?.destroy();
+    for (const stream of this.#process.stdio) stream?.destroy();
   }
 
   #killGroup(): void {
-    const { pid } = this.#process;
-    if (pid === undefined) return;
-    try {
-      process.kill(-pid, 'SIGKILL');
-    } catch {
-      // Nobody is left in it.
+    this.terminal?.kill();
+    for (const leader of [this.#process.pid, this.terminal?.session]) {
+      try {
+        if (leader !== undefined) process.kill(-leader, 'SIGKILL');
+      } catch {
+        // Nobody is left in it.
+      }
     }
   }
 }

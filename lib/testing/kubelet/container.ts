@@ -78,8 +78,8 @@ export class Container {
   }
 
   #start(): Run {
-    const { command } = this.#settings;
-    const all = { stdin: true, stdout: true, stderr: true };
+    const { command, tty } = this.#settings;
+    const all = { stdin: true, stdout: true, stderr: true, tty };
     const child = command && new Child(command, all, { HOSTNAME: this.#hostName });
     const log = new ContainerLog();
     const outputs = { stdout: new Broadcast(), stderr: new Broadcast() };

@@ -1,6 +1,7 @@
 import type { Channels } from './channels.js';
 import type { Child } from './child.js';
 import { type Wanted } from './child.js';
+import { parseSize } from './terminal.js';
 import { exitStatus, internalError, type Status } from './status.js';
 
 /** The channels of exec and attach (k8s.io/kubelet, pkg/cri/streaming/remotecommand/websocket.go). */
@@ -11,9 +12,7 @@ export const ERROR = 3;
 export const RESIZE = 4;
 
 /** What the query of exec and attach asks for. */
-export interface StreamQuery extends Wanted {
-  readonly tty: boolean;
-}
+export type StreamQuery = Wanted;
 
 /** The first words to a client: they tell that it is connected, on the lowest channel that there is to read. */
 export function greet(channels: Channels, { stdout, stderr }: StreamQuery): void {
@@ -27,24 +26,48 @@ export async function bidFarewell(channels: Channels, status: Status): Promise<v
 }
 
 /** Runs a command for a client, until it ends or the client is gone. */
-export async function exec(channels: Channels, child: Child, command: readonly string[]): Promise<void> {
+export async function exec(
+  channels: Channels,
+  command: readonly string[],
+  start: () => Child,
+): Promise<void> {
+  let status: Status;
+  try {
+    status = exitStatus(await run(channels, start()), command);
+  } catch (error) {
+    status = internalError(notStarted(command, error));
+  }
+  await bidFarewell(channels, status);
+}
+
+async function run(channels: Channels, child: Child): Promise<number> {
   const { stdin, stdout, stderr } = child;
   const outputs: Promise<void>[] = [];
   if (stdin !== null) channels.receiveInto(stdin, STDIN);
   if (stdout !== null) outputs.push(channels.sendFrom(stdout, STDOUT));
   if (stderr !== null) outputs.push(channels.sendFrom(stderr, STDERR));
+  resizeBy(channels, child);
   void channels.gone.then(() => child.kill());
-  const status = await child.ended.then(
-    (code) => exitStatus(code, command),
-    (error: unknown) => internalError(notStarted(command, error)),
-  );
+  const code = await child.ended;
   await Promise.all(outputs);
-  await bidFarewell(channels, status);
+  return code;
+}
+
+/** Lets the client say how big its terminal is. */
+export function resizeBy(channels: Channels, child: Child | undefined): void {
+  channels.receive(RESIZE, {
+    data: (bytes) => {
+      const size = parseSize(bytes);
+      if (size !== undefined) child?.terminal?.resize(size);
+    },
+    end: () => undefined,
+  });
 }
 
 /** As containerd and runc say it. */
 function notStarted([program = '']: readonly string[], error: unknown): string {
-  const { code, message } = error as NodeJS.ErrnoException;
+  const { code, message, path } = error as NodeJS.ErrnoException;
+  if (path === 'script' && program !== path) return 'a terminal needs script, which is part of util-linux';
   const why =
     code === 'ENOENT'
       ? 'executable file not found in $PATH'

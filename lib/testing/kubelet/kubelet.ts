@@ -3,13 +3,15 @@ import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:
 import { createServer, type Server } from 'node:https';
 import { Socket, type AddressInfo } from 'node:net';
 import { InvalidOptionError } from '../../errors.js';
-import { createAuthority, type KeyAndCertificate } from '../certificates.js';
+import { arrayOf, boolean, nonEmptyString, objectOf, optional, withDefault } from '../../validation.js';
+import { createAuthority, date, type Authority, type KeyAndCertificate } from '../certificates.js';
 import { refuse, Refusal, responseOn } from './answers.js';
 import type { Container } from './container.js';
 import { userOf } from './identity.js';
 import { parseLogQuery } from './log-query.js';
+import type { Node } from './node.js';
 import { checkOptions, type KubeletOptions, type Settings } from './options.js';
-import { parsePath, type Target } from './paths.js';
+import { checkMethod, parsePath, type Target } from './paths.js';
 import { answerPlain } from './plain-endpoints.js';
 import { Pods } from './pods.js';
 import { sendLog } from './send-log.js';
@@ -50,11 +52,65 @@ export interface PrintOptions {
   readonly stream?: 'stdout' | 'stderr' | undefined;
 }
 
+/** Whom a client certificate is for. */
+export interface ClientSubject {
+  readonly commonName?: string | undefined;
+  readonly organization?: string | undefined;
+}
+
+/** How a serving certificate differs from the one before. */
+export interface CertificateChange {
+  /** Default: as in the options of the kubelet. */
+  readonly altNames?: readonly string[] | undefined;
+  /** CN. Default: as a kubelet has it. */
+  readonly commonName?: string | undefined;
+  /** O. Default: as a kubelet has it. */
+  readonly organization?: string | undefined;
+  /** Default: an hour ago. */
+  readonly notBefore?: Date | undefined;
+  /** Default: in a day. */
+  readonly notAfter?: Date | undefined;
+  /** Whether another authority issues it, so that `certificateAuthority` changes, too. Default: false. */
+  readonly newAuthority?: boolean | undefined;
+}
+
 /** Requests that are remembered; older ones are forgotten. */
 const MAX_REQUESTS = 1000;
 
+const checkChange = objectOf({
+  altNames: optional(arrayOf(nonEmptyString)),
+  commonName: optional(nonEmptyString),
+  organization: optional(nonEmptyString),
+  notBefore: optional(date),
+  notAfter: optional(date),
+  newAuthority: withDefault(boolean, false),
+});
+
 /**
- * Starts a kubelet's HTTPS API in this process.
+ * Starts a kubelet's HTTPS API in this process: `/containerLogs`, `/exec`, `/attach`, `/portForward`, `/pods`, `/healthz`, `/metrics`,
+ * `/stats/summary`, `/configz`, with the checks, answers and error texts of a kubelet (k8s.io/kubernetes, pkg/kubelet/server/server.go).
+ * What is executed is really executed, on this machine and as this user; ports are forwarded to this machine's. For tests and demos only.
+ *
+ * Needs the package `ws`; a terminal (`tty`) needs `script` and `stty` of Linux.
+ *
+ * @example
+ * ```ts
+ * import { TunnelDialer } from 'tunnel-dialer';
+ * import { httpsAgent } from 'tunnel-dialer/http';
+ * import { startKubelet, startSshNode } from 'tunnel-dialer/testing';
+ *
+ * const kubelet = await startKubelet();
+ * const node = await startSshNode();
+ * const dialer = new TunnelDialer({ nodes: [node.spec], ssh: node.ssh });
+ * kubelet.container('default', 'web', 'app').print('ready');
+ *
+ * const { certificate, privateKey } = kubelet.clientCertificate();
+ * const agent = httpsAgent(dialer, { ca: kubelet.certificateAuthority, cert: certificate, key: privateKey });
+ * https.get({ host: kubelet.host, port: kubelet.port, path: '/containerLogs/default/web/app', agent });
+ * ```
+ *
+ * @throws {@link InvalidOptionError} `ERR_TUNNEL_INVALID_OPTION`; `node:net`'s own error when the address cannot be listened on, such as
+ *   `EADDRINUSE`; an Error that says so when `ws` is not installed
  */
 export async function startKubelet(options: KubeletOptions = {}): Promise<Kubelet> {
   const settings = checkOptions(options);
@@ -66,15 +122,18 @@ export async function startKubelet(options: KubeletOptions = {}): Promise<Kubele
 /** A kubelet in this process, made by {@link startKubelet}. */
 export class Kubelet implements AsyncDisposable {
   readonly nodeName: string;
+  /** Where it listens, as the certificate has it. */
   readonly host: string;
   readonly #settings: Settings;
   readonly #pods: Pods;
+  readonly #node: Node;
   readonly #streaming: Streaming;
   readonly #server: Server;
   readonly #clients = createAuthority('kubelet-client-ca');
   readonly #open: OpenStreams = { execs: 0, attaches: 0, portForwards: 0, logs: 0 };
   readonly #requests: KubeletRequest[] = [];
-  #servingAuthority;
+  readonly #sockets = new Set<Socket>();
+  #servingAuthority: Authority;
   #serving: Serving;
   #port = 0;
   #closing: Promise<void> | undefined;
@@ -85,7 +144,13 @@ export class Kubelet implements AsyncDisposable {
     this.host = settings.host;
     this.#settings = settings;
     this.#pods = new Pods(settings.pods);
-    this.#streaming = new Streaming(this.#pods, webSockets, settings.protocols, this.#open);
+    this.#node = {
+      name: settings.nodeName,
+      startedAt: new Date(),
+      pods: this.#pods,
+      anonymous: settings.anonymous,
+    };
+    this.#streaming = new Streaming(settings, this.#pods, webSockets, this.#open);
     this.#servingAuthority = createServingAuthority(settings.nodeName);
     this.#serving = serve(this.#servingAuthority, settings);
     this.#server = createServer({
@@ -95,6 +160,13 @@ export class Kubelet implements AsyncDisposable {
       maxHeaderSize: 1024 * 1024,
       requestTimeout: 0,
     });
+    // Those that were upgraded, or are still in their handshake, are not the server's to close.
+    for (const event of ['connection', 'secureConnection'] as const) {
+      this.#server.on(event, (socket: Socket) => {
+        this.#sockets.add(socket);
+        socket.once('close', () => this.#sockets.delete(socket));
+      });
+    }
     this.#server.on('request', (request, response) => this.#request(request, response));
     this.#server.on('upgrade', (request, socket, head) => {
       // A server of node:https has no others.
@@ -102,6 +174,7 @@ export class Kubelet implements AsyncDisposable {
     });
   }
 
+  /** 10250 on a node; here, a free one unless it was asked for. */
   get port(): number {
     return this.#port;
   }
@@ -126,11 +199,35 @@ export class Kubelet implements AsyncDisposable {
     return [...this.#requests];
   }
 
-  clientCertificate(subject: { commonName?: string; organization?: string } = {}): KeyAndCertificate {
+  /**
+   * Makes a client certificate that it accepts.
+   *
+   * @param subject - CN and O: user and group. Default: `kube-apiserver-kubelet-client` of `system:masters`, as kubeadm has it
+   * @throws {@link InvalidOptionError} `ERR_TUNNEL_INVALID_OPTION`
+   */
+  clientCertificate(subject: ClientSubject = {}): KeyAndCertificate {
     const { commonName = 'kube-apiserver-kubelet-client', organization = 'system:masters' } = subject;
     return this.#clients.issue({ commonName, organization, purpose: 'client' });
   }
 
+  /**
+   * Takes another serving certificate and key for new connections; those that are open stay.
+   *
+   * @throws {@link InvalidOptionError} `ERR_TUNNEL_INVALID_OPTION`
+   */
+  replaceCertificate(change: CertificateChange = {}): void {
+    const { newAuthority, ...differing } = checkChange(change, '');
+    const altNames = differing.altNames ?? this.#settings.altNames;
+    if (newAuthority) this.#servingAuthority = createServingAuthority(this.nodeName);
+    this.#serving = serve(this.#servingAuthority, { ...this.#settings, ...differing, altNames });
+    this.#server.setSecureContext(this.#secureContext());
+  }
+
+  /**
+   * A container of `pods`, whose log a test writes.
+   *
+   * @throws {@link InvalidOptionError} `ERR_TUNNEL_INVALID_OPTION` when there is none of these names
+   */
   container(namespace: string, pod: string, container: string): KubeletContainer {
     const found = this.#pods.find(namespace, pod)?.container(container);
     if (found === undefined) {
@@ -153,6 +250,7 @@ export class Kubelet implements AsyncDisposable {
     this.#port = (this.#server.address() as AddressInfo).port;
   }
 
+  /** Ends every connection and every process, and leaves nothing behind. May be called again. */
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
@@ -166,7 +264,7 @@ export class Kubelet implements AsyncDisposable {
     const closed = new Promise((resolve) => this.#server.close(resolve));
     this.#pods.end();
     await this.#streaming.close();
-    this.#server.closeAllConnections();
+    for (const socket of this.#sockets) socket.destroy();
     await closed;
   }
 
@@ -188,13 +286,12 @@ export class Kubelet implements AsyncDisposable {
         await this.#logs(target, query, response);
         break;
       case 'plain':
-        answerPlain(target.path, this.nodeName, this.#pods, response);
+        answerPlain(target.path, this.#node, response);
         break;
       case 'exec':
       case 'attach':
       case 'portForward':
-        this.#streaming.check(target, query);
-        throw new Refusal(500, 'Upgrade request required');
+        this.#streaming.refuse(target, query);
     }
   }
 
@@ -203,7 +300,7 @@ export class Kubelet implements AsyncDisposable {
     try {
       const { target, query } = this.#admit(request, socket);
       if (target.kind === 'exec' || target.kind === 'attach' || target.kind === 'portForward') {
-        this.#streaming.upgrade(target, query, request, socket, head);
+        this.#streaming.upgrade(target, { request, socket, head, query });
         return;
       }
     } catch (error) {
@@ -230,8 +327,10 @@ export class Kubelet implements AsyncDisposable {
     } finally {
       note(user);
     }
-    const { pathname, searchParams } = new URL(url, 'https://kubelet');
-    return { target: parsePath(pathname), query: searchParams };
+    const { path, query } = split(url);
+    const target = parsePath(path);
+    checkMethod(target, method);
+    return { target, query };
   }
 
   async #logs(
@@ -254,6 +353,14 @@ export class Kubelet implements AsyncDisposable {
       this.#open.logs -= 1;
     }
   }
+}
+
+/** Not by `URL`, which takes `//x/y` for another host and resolves dots. */
+function split(url: string): { readonly path: string; readonly query: URLSearchParams } {
+  const at = url.indexOf('?');
+  return at === -1
+    ? { path: url, query: new URLSearchParams() }
+    : { path: url.slice(0, at), query: new URLSearchParams(url.slice(at)) };
 }
 
 function nanoseconds(time: Date | string | undefined): bigint | undefined {

@@ -37,6 +37,15 @@ export function parsePath(path: string): Target {
   return { kind: 'plain', path };
 }
 
+/**
+ * @throws {@link Refusal} 405
+ */
+export function checkMethod(target: Target, method: string): void {
+  const allowed = target.kind === 'logs' || target.kind === 'plain' ? ['GET'] : ['GET', 'POST'];
+  if (!allowed.includes(method))
+    throw new Refusal(405, '405: Method Not Allowed', { Allow: allowed.join(', ') });
+}
+
 export function notFound(): Refusal {
   return new Refusal(404, '404 page not found');
 }

@@ -23,6 +23,12 @@ export class Pod {
   }
 }
 
+interface PodTarget {
+  readonly namespace: string;
+  readonly pod: string;
+  readonly uid: string | undefined;
+}
+
 /** The pods of a node. */
 export class Pods {
   readonly all: readonly Pod[];
@@ -40,7 +46,7 @@ export class Pods {
    *
    * @throws {@link Refusal} 404 when there is none of that name, or when it is another one by now
    */
-  forStreaming(namespace: string, name: string, uid: string | undefined): Pod {
+  forStreaming({ namespace, pod: name, uid }: PodTarget): Pod {
     const pod = this.find(namespace, name);
     if (pod === undefined) throw new Refusal(404, 'pod does not exist');
     if (uid !== undefined && uid !== pod.uid) throw new Refusal(404, 'pod not found');

@@ -1,0 +1,24 @@
+import type { Channels } from './channels.js';
+import type { Container } from './container.js';
+import { bidFarewell, resizeBy, STDERR, STDIN, STDOUT, type StreamQuery } from './exec.js';
+import { SUCCESS } from './status.js';
+
+/** Attaches a client to what runs in a container, from now until it ends or the client is gone. */
+export async function attach(channels: Channels, container: Container, wanted: StreamQuery): Promise<void> {
+  const { child, outputs, ended } = container.current;
+  const stdout = wanted.stdout ? outputs.stdout.listen() : undefined;
+  const stderr = wanted.stderr ? outputs.stderr.listen() : undefined;
+  const stdin = wanted.stdin ? child?.stdin : undefined;
+  const sent: Promise<void>[] = [];
+  if (stdout !== undefined) sent.push(channels.sendFrom(stdout, STDOUT));
+  if (stderr !== undefined) sent.push(channels.sendFrom(stderr, STDERR));
+  if (stdin) channels.receiveInto(stdin, STDIN, { end: container.stdinOnce });
+  resizeBy(channels, child);
+  void channels.gone.then(() => {
+    stdout?.destroy();
+    stderr?.destroy();
+    if (container.stdinOnce) stdin?.end();
+  });
+  await Promise.race([Promise.all([ended, ...sent]), channels.gone]);
+  await bidFarewell(channels, SUCCESS);
+}
