@@ -1,5 +1,5 @@
 /*
- * Shows examples/kubelet-logs.ts at work without a cluster: an SSH node and a kubelet's log endpoint are
+ * Shows examples/kubelet-logs.ts at work without a cluster: an SSH node and a kubelet are
  * started in this process, and the command is run against them as it is. Ends by itself; its exit code is 0
  * if everything went as it should.
  */
@@ -7,28 +7,23 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { startSshNode } from 'tunnel-dialer/testing';
-import { createAuthority } from 'tunnel-dialer/testing';
-import { ContainerLog, startDemoKubelet } from './support/demo-kubelet.js';
+import { startKubelet, startSshNode } from 'tunnel-dialer/testing';
 import { kubeletLogs } from './support/kubelet-logs.js';
 import { dim, heading, indented, say } from './support/stage-directions.js';
 
 process.stdout.on('error', () => process.exit());
 
-const log = new ContainerLog();
+// The cluster: a kubelet, and a node on which it is found at port 10250.
+await using kubelet = await startKubelet({
+  pods: [{ namespace: 'shop', name: 'cart-7d4b9c', containers: [{ name: 'cart' }] }],
+});
+const client = kubelet.clientCertificate();
+const log = kubelet.container('shop', 'cart-7d4b9c', 'cart');
 const sell = (order: number): void => {
   log.print(`order ${order}: ${(order % 5) + 1} × crème brûlée, paid`);
 };
 for (const order of [1017, 1018, 1019, 1020]) sell(order);
 
-// The cluster: a certificate authority, a kubelet, and a node on which the kubelet is found at port 10250.
-const authority = createAuthority('demo-cluster-ca');
-const client = authority.issue({ commonName: 'kube-apiserver-kubelet-client', purpose: 'client' });
-await using kubelet = await startDemoKubelet({
-  serving: authority.issue({ commonName: 'node-1', altNames: ['node-1', '127.0.0.1'], purpose: 'server' }),
-  clientCa: authority.certificate,
-  logs: { 'shop/cart-7d4b9c/cart': log },
-});
 await using node = await startSshNode({
   redirect: (_host, port) => (port === 10250 ? { host: '127.0.0.1', port: kubelet.port } : undefined),
 });
@@ -38,7 +33,7 @@ try {
   const files: Record<string, string> = {
     'known-hosts': `${node.knownHostsLine}\n`,
     key: node.ssh.privateKey,
-    ca: authority.certificate,
+    ca: kubelet.certificateAuthority,
     cert: client.certificate,
     'client-key': client.privateKey,
   };

@@ -11,7 +11,7 @@ describe('examples: kubelet-logs', () => {
     rig = await Rig.start();
     host = new CommandHost();
     for (const number of [1, 2, 3, 4, 5])
-      rig.log.print(`line ${number}`, new Date(Date.UTC(2026, 0, number)));
+      rig.log.print(`line ${number}`, { time: new Date(Date.UTC(2026, 0, number)) });
   });
   after(async () => {
     await host.end();
@@ -30,7 +30,7 @@ describe('examples: kubelet-logs', () => {
     expect((await run(rig.argv({ tail: '2' }))).output).to.equal(lines(4, 5));
     expect((await run(rig.argv({ tail: 'all' }))).output).to.equal(lines(1, 2, 3, 4, 5));
     expect((await run(rig.argv({ tail: '1' }, '-t', 'web', 'app'))).output).to.equal(
-      '2026-01-05T00:00:00.000Z line 5\n',
+      '2026-01-05T00:00:00.000000000Z line 5\n',
     );
     expect((await run(rig.argv({ since: '1s' }))).output).to.equal('');
   });

@@ -7,9 +7,12 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
-import { createAuthority, type Authority } from '../../lib/testing/certificates.js';
-import { ContainerLog, startDemoKubelet } from '../../examples/support/demo-kubelet.js';
-import type { SshNode } from '../../lib/testing/index.js';
+import {
+  createAuthority,
+  startKubelet,
+  type KubeletContainer,
+  type SshNode,
+} from '../../lib/testing/index.js';
 import { generateKeyPair } from '../support/ssh-keys.js';
 import type { Order, Outcome } from './command-host.js';
 import { Lab } from '../support/dialer.js';
@@ -22,12 +25,13 @@ export type Arguments = Record<string, string | undefined>;
 
 /** An SSH node with a kubelet behind it, and the files that the example needs to reach them. */
 export class Rig extends Lab {
-  readonly log = new ContainerLog();
-  readonly authority: Authority = createAuthority('cluster-ca');
+  /** Of the kubelets that a test puts in place of the usual one. */
+  readonly #authority = createAuthority('cluster-ca');
   readonly #folder: string;
   /** Where a dial to port 10250 arrives. */
   #kubeletPort = 1;
   #ssh: SshNode | undefined;
+  #log: KubeletContainer | undefined;
 
   private constructor(folder: string) {
     super();
@@ -40,6 +44,12 @@ export class Rig extends Lab {
     return this.#ssh;
   }
 
+  /** What the container `app` of the pod `web` prints. */
+  get log(): KubeletContainer {
+    if (this.#log === undefined) throw new Error('not started yet');
+    return this.#log;
+  }
+
   static async start(): Promise<Rig> {
     const rig = new Rig(await mkdtemp(join(tmpdir(), 'kubelet-logs-test-')));
     const encrypted = generateKeyPair('ecdsa', PASSPHRASE);
@@ -48,19 +58,15 @@ export class Rig extends Lab {
       redirect: (_host, port) => (port === 10250 ? { host: '127.0.0.1', port: rig.#kubeletPort } : undefined),
     });
     rig.#ssh = node;
-    const demo = await startDemoKubelet({
-      serving: rig.authority.issue({ commonName: 'node-1', altNames: ['127.0.0.1', 'node-1'] }),
-      clientCa: rig.authority.certificate,
-      token: TOKEN,
-      logs: { 'default/web/app': rig.log },
-    });
-    rig.onEnd(() => demo[Symbol.asyncDispose]());
-    rig.#kubeletPort = demo.port;
-    const client = rig.authority.issue({ commonName: 'admin', purpose: 'client' });
+    const kubelet = await startKubelet({ tokens: [TOKEN] });
+    rig.onEnd(() => kubelet.close());
+    rig.#kubeletPort = kubelet.port;
+    rig.#log = kubelet.container('default', 'web', 'app');
+    const client = kubelet.clientCertificate({ commonName: 'admin' });
     await rig.file('key', node.ssh.privateKey);
     await rig.file('encrypted-key', encrypted.privateKey);
     await rig.file('known_hosts', `${node.knownHostsLine}\n`);
-    await rig.file('ca.crt', rig.authority.certificate);
+    await rig.file('ca.crt', `${kubelet.certificateAuthority}${rig.#authority.certificate}`);
     await rig.file('client.crt', client.certificate);
     await rig.file('client.key', client.privateKey);
     await rig.file('token', `${TOKEN}\n`);
@@ -69,7 +75,7 @@ export class Rig extends Lab {
 
   /** Puts another kubelet in place of the usual one. */
   async replaceKubelet(listener: RequestListener): Promise<void> {
-    const serving = this.authority.issue({ commonName: 'node-1', altNames: ['127.0.0.1'] });
+    const serving = this.#authority.issue({ commonName: 'node-1', altNames: ['127.0.0.1'] });
     const server = createServer({ cert: serving.certificate, key: serving.privateKey }, listener);
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');

@@ -7,7 +7,7 @@ const HIGH_WATER = 1024 * 1024;
 /** Until less than this waits. */
 const LOW_WATER = HIGH_WATER / 4;
 /** How often a client is looked at whose words are not waited for. */
-const VIGIL_MS = 300;
+const VIGIL_MS = 200;
 /** In v5, the first byte of a message that says which channel has ended (k8s.io/apimachinery, pkg/util/remotecommand/constants.go). */
 const CLOSE_CHANNEL = 255;
 

@@ -1,12 +1,15 @@
 import type { Node } from './node.js';
 
+interface Value {
+  readonly labels: Readonly<Record<string, string>>;
+  readonly value: number;
+}
+
 interface Sample {
   readonly name: string;
   readonly help: string;
   readonly type: 'counter' | 'gauge';
-  values(
-    node: Node,
-  ): readonly { readonly labels: Readonly<Record<string, string>>; readonly value: number }[];
+  readonly values: (node: Node) => readonly Value[];
 }
 
 const one = (value: number): readonly Value[] => [{ labels: {}, value }];
