@@ -10,6 +10,7 @@ export const debug = {
   pool: createDebug('tunnel-dialer:pool'),
   ssh: createDebug('tunnel-dialer:ssh'),
   hostKeys: createDebug('tunnel-dialer:host-keys'),
+  listen: createDebug('tunnel-dialer:listen'),
   tls: createDebug('tunnel-dialer:tls'),
   kubernetes: createDebug('tunnel-dialer:kubernetes'),
 } as const;
