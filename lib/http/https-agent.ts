@@ -1,14 +1,13 @@
 import type { ClientRequest } from 'node:http';
 import { Agent } from 'node:https';
-import { isIP } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
 import type { Dialer } from '../dialer.js';
 import { adopt, dropDeadSockets, setKept, type AgentMethods } from './agent-sockets.js';
 import { checkRequest, endpointOf, type ConnectOptions } from './endpoint.js';
-import { TlsHandshakeTimeoutError } from './errors.js';
 import { checkDialer, checkHttpsOptions, type TunnelHttpsAgentOptions } from './options.js';
 import { PendingSocket } from './pending-socket.js';
+import { limitHandshake, serverNameOf, TLS_HANDSHAKE_TIMEOUT_MS } from './tls-handshake.js';
 import { given, type TlsCredentials, type TlsSource } from '../tls/tls-source.js';
 
 const { addRequest, keepSocketAlive } = Agent.prototype as unknown as AgentMethods;
@@ -27,7 +26,10 @@ class TunnelHttpsAgent extends Agent {
   /** How often `#tls` has told others. */
   #changes = 0;
 
-  constructor(dialer: Dialer, { tlsHandshakeTimeoutMs = 10_000, tls, ...options }: TunnelHttpsAgentOptions) {
+  constructor(
+    dialer: Dialer,
+    { tlsHandshakeTimeoutMs = TLS_HANDSHAKE_TIMEOUT_MS, tls, ...options }: TunnelHttpsAgentOptions,
+  ) {
     super({ keepAlive: true, ...options });
     this.#dialer = dialer;
     this.#tls = tls;
@@ -73,7 +75,7 @@ class TunnelHttpsAgent extends Agent {
     }
     if (options.timeout) socket.setTimeout(options.timeout);
     adopt(socket, stream);
-    stream.once('connect', () => this.#limitHandshake(socket, stream));
+    stream.once('connect', () => limitHandshake(socket, stream, this.#handshakeTimeoutMs));
     return socket;
   }
 
@@ -95,23 +97,6 @@ class TunnelHttpsAgent extends Agent {
     // A session that is resumed is not verified again, nor is our certificate shown again.
     return { ...given(credentials), ...(key !== undefined && { _agentKey: `${key}:${this.#changes}` }) };
   }
-
-  /** Node has no deadline for a client's handshake. */
-  #limitHandshake(socket: TLSSocket, { node, remoteAddress: host, remotePort: port }: PendingSocket): void {
-    const timeoutMs = this.#handshakeTimeoutMs;
-    const timer = setTimeout(() => {
-      const problem = `did not finish the TLS handshake within ${timeoutMs} ms: does it speak TLS?`;
-      const message = `${String(host)}:${String(port)} ${problem}`;
-      socket.destroy(new TlsHandshakeTimeoutError(message, { node, host, port }));
-    }, timeoutMs);
-    const stop = (): void => clearTimeout(timer);
-    socket.once('secureConnect', stop).once('close', stop);
-  }
-}
-
-/** The name to ask for: none for an IP address (RFC 6066 §3), which is verified all the same. */
-function serverNameOf(host: string | null | undefined): string {
-  return host === null || host === undefined || isIP(host) !== 0 ? '' : host;
 }
 
 /**

@@ -1,6 +1,12 @@
 export { httpAgent } from './http-agent.js';
 export { httpsAgent } from './https-agent.js';
-export { TlsHandshakeTimeoutError } from './errors.js';
+export { undiciConnector, type UndiciConnector, type UndiciEndpoint } from './undici-connector.js';
+export { TlsHandshakeTimeoutError, UndiciSocketError } from './errors.js';
+export type {
+  TunnelConnectionOptions,
+  TunnelTlsConnectionOptions,
+  UndiciConnectorOptions,
+} from './connection-options.js';
 export type { TunnelHttpAgentOptions, TunnelHttpsAgentOptions } from './options.js';
 export { statusHandler, type StatusHandler } from './status/status-handler.js';
 export type { MetricsRegistry, StatusHandlerOptions } from './status/options.js';

@@ -1,7 +1,7 @@
 import { X509Certificate } from 'node:crypto';
 import type { AgentOptions as HttpAgentOptions } from 'node:http';
 import type { AgentOptions as HttpsAgentOptions } from 'node:https';
-import { createSecureContext } from 'node:tls';
+import { createSecureContext, type SecureContextOptions } from 'node:tls';
 import type { Dialer } from '../dialer.js';
 import { InvalidOptionError } from '../errors.js';
 import {
@@ -52,7 +52,7 @@ const limit: Check<number> = (value, path) => {
   return integer(1, Number.MAX_SAFE_INTEGER)(value, path);
 };
 
-const unusable: Check<never> = (_value, path) => {
+export const unusable: Check<never> = (_value, path) => {
   throw new InvalidOptionError(path, 'cannot be used with a tunnel: it would go around it');
 };
 
@@ -73,8 +73,8 @@ const agentChecks: Record<string, Check<unknown>> = {
   proxyEnv: unusable,
 };
 
-const tlsChecks: Record<string, Check<unknown>> = {
-  ...agentChecks,
+/** Of a TLS connection, whoever makes it. */
+export const tlsChecks: Record<string, Check<unknown>> = {
   tlsHandshakeTimeoutMs: milliseconds(1),
   rejectUnauthorized: boolean,
   servername: hostNameOrEmpty,
@@ -83,6 +83,8 @@ const tlsChecks: Record<string, Check<unknown>> = {
   socket: unusable,
   tls: tlsSource,
 };
+
+const httpsAgentChecks = { ...agentChecks, ...tlsChecks };
 
 /** The options that Node's agents do not have; Node takes any that it does not know. */
 const OURS = ['node', 'tlsHandshakeTimeoutMs', 'tls'];
@@ -102,7 +104,7 @@ export function checkDialer(dialer: unknown): asserts dialer is Dialer {
  * @throws {@link InvalidOptionError} `ERR_TUNNEL_INVALID_OPTION`
  */
 export function checkHttpOptions(options: TunnelHttpAgentOptions): TunnelHttpAgentOptions {
-  return check(options, agentChecks);
+  return checkEach(options, agentChecks, OURS);
 }
 
 /**
@@ -112,23 +114,44 @@ export function checkHttpOptions(options: TunnelHttpAgentOptions): TunnelHttpAge
  * @throws {@link InvalidOptionError} `ERR_TUNNEL_INVALID_OPTION`
  */
 export function checkHttpsOptions(options: TunnelHttpsAgentOptions): TunnelHttpsAgentOptions {
-  const checked = check(options, tlsChecks);
-  const { tls, ...own } = checked;
+  const checked = checkEach(options, httpsAgentChecks, OURS);
+  checkCredentials(checked);
+  return checked;
+}
+
+/**
+ * Refuses certificates and keys that cannot be used.
+ *
+ * @throws {@link InvalidOptionError} `ERR_TUNNEL_INVALID_OPTION`
+ */
+export function checkCredentials({
+  tls,
+  ...own
+}: SecureContextOptions & { tls?: TlsSource | undefined }): void {
   if (tls === undefined) checkCertificates(own);
   else {
     refuseBoth(own, '');
     checkCertificates({ ...own, ...given(tls.current()) });
   }
-  return checked;
 }
 
-function check<T extends object>(options: T, checks: Record<string, Check<unknown>>): T {
+/**
+ * Options that others than we judge, too: those that `checks` knows are checked, `undefined` ones left out, and one that looks like one
+ * of `ours` misspelt refused.
+ *
+ * @throws {@link InvalidOptionError} `ERR_TUNNEL_INVALID_OPTION`
+ */
+export function checkEach<T extends object>(
+  options: T,
+  checks: Record<string, Check<unknown>>,
+  ours: readonly string[],
+): T {
   if (typeof (options as unknown) !== 'object' || (options as unknown) === null || Array.isArray(options)) {
     throw new InvalidOptionError('options', `must be an object, got ${describeKind(options)}`);
   }
   // `tls.connect` fails on an assertion for some options that are there but undefined.
   const given = Object.entries(options).filter(([, value]) => value !== undefined);
-  refuseMisspelt(Object.keys(options), OURS, '');
+  refuseMisspelt(Object.keys(options), ours, '');
   for (const [name, value] of given) optional(checks[name] ?? asIs)(value, name);
   return Object.fromEntries(given) as T;
 }
@@ -144,7 +167,7 @@ const CREDENTIALS = [['ca'], ['cert'], ['key', 'passphrase'], ['pfx', 'passphras
  * Node looks at certificates and keys at the first request, and never says that a `ca` has no certificate in
  * it.
  */
-function checkCertificates(options: TunnelHttpsAgentOptions): void {
+function checkCertificates(options: SecureContextOptions): void {
   for (const [name, ...others] of CREDENTIALS) {
     if (options[name] === undefined) continue;
     for (const value of [options[name]].flat()) refusePath(name, value);

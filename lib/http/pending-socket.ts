@@ -11,6 +11,8 @@ export interface PendingSocketOptions {
   port: number;
   /** Name of the node that must carry the dial. */
   node?: string | undefined;
+  /** Deadline of the dial in milliseconds. Default: the dialer's. */
+  timeoutMs?: number | undefined;
   /** As in `node:net`: whether our side stays open when the endpoint has ended its own. Default: `false`. */
   allowHalfOpen?: boolean | undefined;
 }
@@ -124,7 +126,7 @@ export class PendingSocket extends SocketLike {
   }
 
   override _final(callback: WriteCallback): void {
-    this.#whenOpen(callback, (tunnel) => tunnel.end(callback));
+    this.#whenOpen(callback, (tunnel) => tunnel.end(this.#written(callback)));
   }
 
   override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
@@ -138,24 +140,29 @@ export class PendingSocket extends SocketLike {
     super._destroy(error, callback);
   }
 
+  /** What the user of this socket is told when its stream fails. */
+  protected streamError(error: Error): Error {
+    return error;
+  }
+
   get #tunnel(): TunnelSocket | undefined {
     return this.#state.name === 'open' ? this.#state.tunnel : undefined;
   }
 
-  async #dial({ dialer, host, port, node }: PendingSocketOptions): Promise<void> {
+  async #dial({ dialer, host, port, node, timeoutMs }: PendingSocketOptions): Promise<void> {
     if (this.#state.name !== 'dialling') return;
     const { signal } = this.#state.dial;
     try {
       // Which side ends when is decided here: the tunnel must take what is still buffered after the endpoint
       // has ended.
-      this.#opened(await dialer.dial(host, port, { node, signal, allowHalfOpen: true }));
+      this.#opened(await dialer.dial(host, port, { node, signal, timeoutMs, allowHalfOpen: true }));
     } catch (error) {
       this.destroy(error instanceof Error ? error : new Error(String(error)));
     }
   }
 
   #opened(tunnel: TunnelSocket): void {
-    tunnel.on('error', (error) => this.destroy(error));
+    tunnel.on('error', (error) => this.destroy(this.streamError(error)));
     if (this.#state.name !== 'dialling') {
       tunnel.destroy();
       return;
@@ -185,11 +192,11 @@ export class PendingSocket extends SocketLike {
   #written(callback: WriteCallback): WriteCallback {
     return (error) => {
       this.noteTraffic();
-      callback(error);
+      callback(error && this.streamError(error));
     };
   }
 
-  #lost(message: string): TransportError {
-    return new TransportError('ECONNRESET', message, { node: this.node });
+  #lost(message: string): Error {
+    return this.streamError(new TransportError('ECONNRESET', message, { node: this.node }));
   }
 }

@@ -1,0 +1,35 @@
+import { Agent, fetch as fetchOfUndici } from 'undici';
+import type { UndiciConnector } from '../../../lib/http/index.js';
+
+interface Dispatcher {
+  close(): Promise<void>;
+  destroy(): Promise<void>;
+}
+
+/** A `fetch` and the agent that belongs to it. */
+export interface Fetch {
+  readonly name: string;
+  readonly Agent: new (options: {
+    connect: UndiciConnector;
+    connections?: number;
+    keepAliveTimeout?: number;
+  }) => Dispatcher;
+  readonly fetch: (
+    url: string,
+    options: { dispatcher: Dispatcher; method?: string; signal?: AbortSignal; body?: string },
+  ) => Promise<Pick<Response, 'text' | 'status' | 'body'>>;
+}
+
+// Node makes the agent of its own fetch at the first use, and has no other way to it.
+await fetch('data:,').then((response) => response.text());
+const own = (globalThis as unknown as Record<symbol, object>)[Symbol.for('undici.globalDispatcher.1')];
+
+/** undici's own, and Node's, which is an undici of another version. */
+export const fetches: readonly Fetch[] = [
+  { name: 'fetch of undici', Agent, fetch: fetchOfUndici as unknown as Fetch['fetch'] },
+  {
+    name: "Node's fetch",
+    Agent: own?.constructor as Fetch['Agent'],
+    fetch: fetch as unknown as Fetch['fetch'],
+  },
+];
