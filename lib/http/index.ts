@@ -1,5 +1,12 @@
 export { httpAgent } from './http-agent.js';
 export { httpsAgent } from './https-agent.js';
+export {
+  http2Connection,
+  httpConnection,
+  httpsConnection,
+  type CreateConnection,
+  type CreateHttp2Connection,
+} from './connection-functions.js';
 export { undiciConnector, type UndiciConnector, type UndiciEndpoint } from './undici-connector.js';
 export { TlsHandshakeTimeoutError, UndiciSocketError } from './errors.js';
 export type {
