@@ -26,7 +26,21 @@ export type TunnelErrorCode =
   | 'ERR_TUNNEL_POOL_EXHAUSTED'
   | 'ERR_TUNNEL_PROHIBITED'
   | 'ERR_TUNNEL_RESOURCE'
+  | KubeletErrorCode
   | EndpointErrorCode;
+
+/** What a kubelet did: its refusals by their HTTP status, and what else went wrong with it. */
+export type KubeletErrorCode =
+  | 'ERR_KUBELET_ANSWER'
+  | 'ERR_KUBELET_BAD_REQUEST'
+  | 'ERR_KUBELET_CERTIFICATE'
+  | 'ERR_KUBELET_FORBIDDEN'
+  | 'ERR_KUBELET_LOG_CUT'
+  | 'ERR_KUBELET_NOT_FOUND'
+  | 'ERR_KUBELET_STATUS'
+  | 'ERR_KUBELET_STREAM'
+  | 'ERR_KUBELET_TIMEOUT'
+  | 'ERR_KUBELET_UNAUTHORIZED';
 
 /** Base of every error of this library. `code` is a contract; `message` is for people; `cause` is the original. */
 export class TunnelError extends Error {

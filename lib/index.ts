@@ -57,5 +57,6 @@ export {
   type DialPhase,
   type EndpointErrorCode,
   type HostKeyRejection,
+  type KubeletErrorCode,
   type TunnelErrorCode,
 } from './errors.js';

@@ -1,7 +1,7 @@
-import type { AllNodesFailedError, TunnelErrorCode } from '../errors.js';
+import type { AllNodesFailedError, KubeletErrorCode, TunnelErrorCode } from '../errors.js';
 
-/** Every `code` of an error of ours; the compiler sees to it that none is missing. */
-const reasons: Record<TunnelErrorCode | AllNodesFailedError['code'], true> = {
+/** Every `code` that a dial can fail with; the compiler sees to it that none is missing. */
+const reasons: Record<Exclude<TunnelErrorCode, KubeletErrorCode> | AllNodesFailedError['code'], true> = {
   EACCES: true,
   EAI_AGAIN: true,
   ECONNREFUSED: true,

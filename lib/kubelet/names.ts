@@ -1,0 +1,29 @@
+import { InvalidOptionError } from '../errors.js';
+import { describeValue, type Check } from '../validation.js';
+
+/** A container of a pod. */
+export interface ContainerName {
+  namespace: string;
+  pod: string;
+  container: string;
+}
+
+/**
+ * The name of an object of Kubernetes: a DNS subdomain (apimachinery, pkg/util/validation, IsDNS1123Subdomain). It becomes a segment of a
+ * path, where `..` would lead elsewhere.
+ */
+export const objectName: Check<string> = (value, path) => {
+  const isName =
+    typeof value === 'string' &&
+    value.length <= 253 &&
+    /^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$/.test(value);
+  if (isName) return value;
+  throw new InvalidOptionError(
+    path,
+    `must be a name of Kubernetes (a-z, 0-9, '-' and '.'), got ${describeValue(value)}`,
+  );
+};
+
+/** A path of the kubelet, of segments that are names. */
+export const pathOf = (...segments: readonly string[]): string =>
+  `/${segments.map(encodeURIComponent).join('/')}`;
