@@ -13,4 +13,5 @@ export const debug = {
   listen: createDebug('tunnel-dialer:listen'),
   tls: createDebug('tunnel-dialer:tls'),
   kubernetes: createDebug('tunnel-dialer:kubernetes'),
+  kubelet: createDebug('tunnel-dialer:kubelet'),
 } as const;

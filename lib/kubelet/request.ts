@@ -1,0 +1,163 @@
+import { once } from 'node:events';
+import type { ClientRequest, IncomingMessage } from 'node:http';
+import https from 'node:https';
+import { TLSSocket } from 'node:tls';
+import { unlessAborted } from '../unless-aborted.js';
+import { KubeletAnswerError, KubeletError, KubeletTimeoutError } from './errors.js';
+import type { KubeletAccess } from './kubelet-access.js';
+
+/** A kubelet's answer that has begun, with status 200. */
+export interface Answer {
+  readonly response: IncomingMessage;
+  /** Why the answer breaks off: what became of its connection, rather than that it was aborted. */
+  readonly causeOf: (error: unknown) => unknown;
+}
+
+interface AskOptions {
+  readonly signal: AbortSignal;
+  /** Called when the request has a connection that is up and verified. */
+  readonly onConnect?: (() => void) | undefined;
+}
+
+/** What a kubelet says when it refuses takes a line; the API server reads as much. */
+const MAX_REFUSAL_LENGTH = 50_000;
+
+/** How long it may take to say it, in milliseconds, once it has begun: a log has no deadline of its own. */
+const REFUSAL_MS = 5000;
+
+/** More than any kubelet has to tell in one answer: a Pod takes some 20 KB, and a node seldom has more than 500. */
+const MAX_BODY_LENGTH = 64 * 2 ** 20;
+
+/** As many kept connections may turn out to be dead before one request; a new one is not tried again. */
+const MAX_DEAD = 16;
+
+/**
+ * Asks a kubelet for something. A kept connection that turns out to be dead is replaced, because a GET may be repeated (RFC 9110 §9.2.2).
+ *
+ * @throws {@link KubeletError} if the status is not 200; the signal's reason; an error of the tunnel, of TLS or of the network
+ */
+export async function ask(access: KubeletAccess, path: string, options: AskOptions): Promise<Answer> {
+  for (let dead = 0; ; dead += 1) {
+    const headers = await unlessAborted(access.headers(), options.signal);
+    const { agent, host, port } = access;
+    const request = https.request({ agent, host, port, path, headers });
+    try {
+      return await answerTo(request, access, options);
+    } catch (error) {
+      if (!isDead(request, error) || dead === MAX_DEAD) throw error;
+    }
+  }
+}
+
+/** A text, read to its end within a time. */
+export async function askForText(
+  access: KubeletAccess,
+  path: string,
+  { signal, timeoutMs }: { readonly signal?: AbortSignal | undefined; readonly timeoutMs: number },
+): Promise<string> {
+  signal?.throwIfAborted();
+  const given = new AbortController();
+  const onAbort = (): void => given.abort(signal?.reason);
+  const timer = setTimeout(() => given.abort(tooLate(access, path, timeoutMs)), timeoutMs);
+  signal?.addEventListener('abort', onAbort);
+  try {
+    const answer = await ask(access, path, { signal: given.signal });
+    return await textOf(answer, access, given.signal, MAX_BODY_LENGTH);
+  } finally {
+    clearTimeout(timer);
+    signal?.removeEventListener('abort', onAbort);
+  }
+}
+
+function tooLate({ node, host, port }: KubeletAccess, path: string, timeoutMs: number): KubeletTimeoutError {
+  const problem = `the kubelet of ${node} did not answer ${path} within ${timeoutMs} ms`;
+  return new KubeletTimeoutError(problem, { node, host, port });
+}
+
+async function answerTo(
+  request: ClientRequest,
+  access: KubeletAccess,
+  { signal, onConnect }: AskOptions,
+): Promise<Answer> {
+  let failure: Error | undefined;
+  request.on('error', (error) => (failure ??= error));
+  const onAbort = (): void => void request.destroy(new Error('given up'));
+  signal.addEventListener('abort', onAbort);
+  request.once('close', () => signal.removeEventListener('abort', onAbort));
+  if (onConnect !== undefined) whenConnected(request, onConnect);
+  try {
+    if (signal.aborted) onAbort();
+    request.end();
+    const [response] = (await once(request, 'response')) as [IncomingMessage];
+    const answer: Answer = {
+      response,
+      causeOf: (error: unknown): unknown => (signal.aborted ? signal.reason : (failure ?? error)),
+    };
+    if (response.statusCode === 200) return answer;
+    throw await refusalIn(answer, access, signal);
+  } catch (error) {
+    if (signal.aborted) throw signal.reason;
+    throw error;
+  }
+}
+
+function whenConnected(request: ClientRequest, onConnect: () => void): void {
+  request.once('socket', (socket) => {
+    if (request.reusedSocket || !(socket instanceof TLSSocket)) onConnect();
+    else socket.once('secureConnect', onConnect);
+  });
+}
+
+function isDead(request: ClientRequest, error: unknown): boolean {
+  const { code } = error as { readonly code?: unknown };
+  return request.reusedSocket && (code === 'ECONNRESET' || code === 'EPIPE');
+}
+
+/** Whatever its body is, the status is told. */
+async function refusalIn(answer: Answer, access: KubeletAccess, signal: AbortSignal): Promise<KubeletError> {
+  const { node, host, port } = access;
+  const text = await beginningOf(answer.response);
+  signal.throwIfAborted();
+  return new KubeletError(answer.response.statusCode ?? 0, text, { node, host, port });
+}
+
+async function beginningOf(response: IncomingMessage): Promise<string> {
+  let text = '';
+  const timer = setTimeout(() => response.destroy(), REFUSAL_MS);
+  try {
+    for await (const part of response.setEncoding('utf8')) {
+      text += part as string;
+      if (text.length >= MAX_REFUSAL_LENGTH) break;
+    }
+  } catch {
+    // What there is of it is better than nothing.
+  } finally {
+    clearTimeout(timer);
+  }
+  return text;
+}
+
+async function textOf(
+  answer: Answer,
+  { node, host, port }: KubeletAccess,
+  signal: AbortSignal,
+  maxLength: number,
+): Promise<string> {
+  const parts: string[] = [];
+  let length = 0;
+  const wrong = (problem: string, cause?: unknown): KubeletAnswerError =>
+    new KubeletAnswerError(`the answer of the kubelet of ${node} ${problem}`, { node, host, port, cause });
+  try {
+    for await (const part of answer.response.setEncoding('utf8')) {
+      length += (part as string).length;
+      if (length > maxLength) throw wrong(`is longer than ${maxLength} characters`);
+      parts.push(part as string);
+    }
+  } catch (error) {
+    if (signal.aborted) throw signal.reason;
+    if (error instanceof KubeletAnswerError) throw error;
+    const cause = answer.causeOf(error);
+    throw wrong(`broke off: ${cause instanceof Error ? cause.message : String(cause)}`, cause);
+  }
+  return parts.join('');
+}
