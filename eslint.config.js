@@ -46,6 +46,7 @@ const adapters = {
     'files',
     'backoff',
     'printable',
+    'socket-like',
     'tls',
     'http',
   ],

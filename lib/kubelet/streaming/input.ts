@@ -1,0 +1,66 @@
+import { Writable } from 'node:stream';
+
+const HIGH_WATER_MARK_BYTES = 64 * 1024;
+
+type WriteCallback = (error?: Error | null) => void;
+
+export interface InputTarget {
+  /** Calls back when it has left the process. */
+  send(chunks: readonly Buffer[], callback: WriteCallback): void;
+  /** Tells the command that nothing more comes. */
+  end(callback: WriteCallback): void;
+  /** Destroyed before its end: what the command got is not all there is. */
+  onGone(error: Error | null): void;
+}
+
+/** What a command reads. */
+export class Input extends Writable {
+  readonly #target: InputTarget;
+  /** Of the write, or the end of writing, that is under way. */
+  #inFlight: WriteCallback | undefined;
+
+  /** @internal */
+  constructor(target: InputTarget) {
+    super({ highWaterMark: HIGH_WATER_MARK_BYTES });
+    this.#target = target;
+    // Its failure is the process's, which `exit` tells; whoever writes is told all the same.
+    this.on('error', () => undefined);
+  }
+
+  /** The command has ended. Writes that it was not sent fail with the error; that its end was not told, or not yet, loses nothing. */
+  conclude(error: () => Error): void {
+    if (this.writableLength > 0) this.destroy(error());
+    else if (this.writableEnded) this.#settle();
+    else this.destroy();
+  }
+
+  override _write(chunk: Buffer, _encoding: BufferEncoding, callback: WriteCallback): void {
+    this.#inFlight = callback;
+    this.#target.send([chunk], (error) => this.#settle(error));
+  }
+
+  override _writev(items: { chunk: Buffer; encoding: BufferEncoding }[], callback: WriteCallback): void {
+    this.#inFlight = callback;
+    this.#target.send(
+      items.map(({ chunk }) => chunk),
+      (error) => this.#settle(error),
+    );
+  }
+
+  override _final(callback: WriteCallback): void {
+    this.#inFlight = callback;
+    this.#target.end((error) => this.#settle(error));
+  }
+
+  override _destroy(error: Error | null, callback: WriteCallback): void {
+    if (!this.writableFinished) this.#target.onGone(error);
+    this.#settle(error ?? new Error('stdin was destroyed before this was written'));
+    callback(error);
+  }
+
+  #settle(error?: Error | null): void {
+    const callback = this.#inFlight;
+    this.#inFlight = undefined;
+    callback?.(error);
+  }
+}

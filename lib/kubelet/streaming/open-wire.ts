@@ -1,0 +1,141 @@
+import type { ClientRequest, IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
+import { formatEndpoint } from '../../errors.js';
+import { unlessAborted } from '../../unless-aborted.js';
+import type { KubeletAccess } from '../kubelet-access.js';
+import { KubeletError, KubeletTimeoutError } from '../errors.js';
+import { protocolError, shown } from './errors.js';
+import { loadWs } from './load-ws.js';
+import { Wire } from './wire.js';
+
+/** Far more than a kubelet sends in one message, which is what its runtime gives it: 32 KiB. */
+const MAX_MESSAGE_BYTES = 1024 * 1024;
+
+/** A refusal is a line or two. */
+const MAX_REFUSAL_BYTES = 16 * 1024;
+
+export interface WireRequest {
+  /** Path and query as the kubelet names them. */
+  readonly path: string;
+  /** Subprotocols, the best first. */
+  readonly protocols: readonly string[];
+  /** From the call to the open stream. */
+  readonly timeoutMs: number;
+  readonly signal: AbortSignal | undefined;
+}
+
+/**
+ * Opens a WebSocket to a kubelet. `take` is called in the turn in which it is open, so that nothing that arrives is missed.
+ *
+ * Old kubelets take the first subprotocol they know from the list of the request (apiserver/pkg/util/wsstream/conn.go, `handshake`), so
+ * all can be offered at once; a list without any they know is a 403 without a text (golang.org/x/net/websocket/server.go).
+ *
+ * @throws {@link KubeletError} when the kubelet refuses; {@link KubeletTimeoutError}; {@link StreamingError}; errors of the dial and of TLS as they are; the signal's reason
+ */
+export async function openWire<T>(
+  access: KubeletAccess,
+  request: WireRequest,
+  take: (wire: Wire) => T,
+): Promise<T> {
+  const { signal, timeoutMs } = request;
+  const giveUp = new AbortController();
+  const onAbort = (): void => giveUp.abort(signal?.reason);
+  const timer = setTimeout(() => giveUp.abort(timeout(access, timeoutMs)), timeoutMs);
+  try {
+    signal?.throwIfAborted();
+    signal?.addEventListener('abort', onAbort);
+    const headers = await unlessAborted(access.headers(), giveUp.signal);
+    return await connect(access, request, { headers, signal: giveUp.signal }, take);
+  } finally {
+    clearTimeout(timer);
+    signal?.removeEventListener('abort', onAbort);
+  }
+}
+
+function connect<T>(
+  access: KubeletAccess,
+  { path, protocols }: WireRequest,
+  { headers, signal }: { headers: Record<string, string>; signal: AbortSignal },
+  take: (wire: Wire) => T,
+): Promise<T> {
+  const WebSocket = loadWs();
+  return new Promise((resolve, reject) => {
+    const ws = new WebSocket(`wss://${formatEndpoint(access.host, access.port)}${path}`, [...protocols], {
+      agent: access.agent,
+      headers,
+      maxPayload: MAX_MESSAGE_BYTES,
+      perMessageDeflate: false,
+    });
+    let socket: Socket | undefined;
+    const settle = (finish: () => void): void => {
+      signal.removeEventListener('abort', onAbort);
+      finish();
+    };
+    const onAbort = (): void => {
+      settle(() => reject(signal.reason as Error));
+      ws.terminate();
+    };
+    signal.addEventListener('abort', onAbort);
+    // Stays: giving up makes `ws` emit one more.
+    ws.on('error', (error) => settle(() => reject(connectError(access, error))));
+    ws.once('upgrade', (response) => (socket = response.socket));
+    ws.once('unexpected-response', (upgrade, response) => {
+      refusal(access, protocols, upgrade, response, signal).then(
+        (error) => settle(() => reject(error)),
+        (error: unknown) => settle(() => reject(error)),
+      );
+    });
+    ws.once('open', () => {
+      if (signal.aborted || socket === undefined) return;
+      const wire = new Wire(access, ws, socket);
+      settle(() => resolve(take(wire)));
+    });
+  });
+}
+
+/** Errors of Node and of the dial have a code; those of `ws` about what the kubelet answered have none. */
+function connectError({ node }: KubeletAccess, error: Error): Error {
+  const { code } = error as NodeJS.ErrnoException;
+  return code === undefined
+    ? protocolError(node, `does not speak WebSocket: ${shown(error.message)}`, error)
+    : error;
+}
+
+async function refusal(
+  { node, host, port }: KubeletAccess,
+  protocols: readonly string[],
+  request: ClientRequest,
+  response: IncomingMessage,
+  signal: AbortSignal,
+): Promise<Error> {
+  const status = response.statusCode ?? 0;
+  const text = await unlessAborted(readStart(response), signal).finally(() => request.destroy());
+  if (status === 403 && text.trim() === '') {
+    return protocolError(
+      node,
+      `answers 403 without a text, as to subprotocols of which it knows none: ${protocols.join(', ')}`,
+    );
+  }
+  return new KubeletError(status, text, { node, host, port });
+}
+
+/** The beginning of a text, also of one that is cut off. */
+async function readStart(response: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  try {
+    for await (const chunk of response as AsyncIterable<Buffer>) {
+      chunks.push(chunk);
+      bytes += chunk.length;
+      if (bytes >= MAX_REFUSAL_BYTES) break;
+    }
+  } catch {
+    // What there is of it says more than that it was cut off.
+  }
+  return Buffer.concat(chunks).toString('utf8', 0, MAX_REFUSAL_BYTES);
+}
+
+function timeout({ node, host, port }: KubeletAccess, timeoutMs: number): KubeletTimeoutError {
+  const problem = `the kubelet of ${node} did not open the stream within ${timeoutMs} ms`;
+  return new KubeletTimeoutError(problem, { node, host, port });
+}

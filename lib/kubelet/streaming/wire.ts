@@ -1,0 +1,135 @@
+import type { Socket } from 'node:net';
+import type WebSocket from 'ws';
+import { EndpointError } from '../../errors.js';
+import type { KubeletAccess } from '../kubelet-access.js';
+import { protocolError, shown } from './errors.js';
+import { framesOf } from './frames.js';
+
+/** So many messages of a write may be on their way, so that a stream is not as slow as one message after the other. */
+const MAX_IN_FLIGHT = 4;
+
+/** How a wire ended: told by the kubelet with a close frame (RFC 6455 §7.4), or not. */
+export type WireEnd =
+  | { readonly how: 'closed'; readonly code: number; readonly reason: string }
+  | { readonly how: 'failed'; readonly error: Error };
+
+/** Who is told what arrives. */
+export interface WireListener {
+  onData(channel: number, data: Buffer): void;
+  /** The last call. */
+  onEnd(end: WireEnd): void;
+}
+
+type SendCallback = (error?: Error | null) => void;
+
+/** A WebSocket to a kubelet that carries messages of channels. */
+export class Wire {
+  /** The subprotocol that was agreed on. */
+  readonly protocol: string;
+  readonly access: KubeletAccess;
+  readonly #ws: WebSocket;
+  #listener: WireListener | undefined;
+  /** Why the socket below failed, which `ws` does not tell. */
+  #failure: Error | undefined;
+
+  /** @internal */
+  constructor(access: KubeletAccess, ws: WebSocket, socket: Socket) {
+    this.access = access;
+    this.protocol = ws.protocol;
+    this.#ws = ws;
+    socket.on('error', (error) => (this.#failure ??= error));
+    ws.on('error', (error) =>
+      this.fail(protocolError(access.node, `broke the WebSocket: ${shown(error.message)}`, error)),
+    );
+    ws.on('message', (data: Buffer, isBinary) => this.#receive(data, isBinary));
+    ws.on('close', (code, reason) => this.#closed(code, reason.toString()));
+  }
+
+  /** To be called in the turn in which the wire is made. */
+  listen(listener: WireListener): void {
+    this.#listener = listener;
+  }
+
+  /** Calls back when all of it has left the process, or with the error when some of it has not. */
+  send(channel: number, chunks: readonly Buffer[], callback: SendCallback): void {
+    const frames = framesOf(channel, chunks);
+    let inFlight = 0;
+    let state: 'more' | 'last' | 'over' = 'more';
+    const finish: SendCallback = (error) => {
+      if (state === 'over') return;
+      state = 'over';
+      callback(error);
+    };
+    const sent: SendCallback = (error) => {
+      inFlight -= 1;
+      if (error) finish(this.#failure ?? error);
+      else sendMore();
+    };
+    const sendMore = (): void => {
+      while (state === 'more' && inFlight < MAX_IN_FLIGHT) {
+        const next = frames.next();
+        if (next.done === true) {
+          state = 'last';
+          break;
+        }
+        inFlight += 1;
+        this.#ws.send(next.value, sent);
+      }
+      if (state === 'last' && inFlight === 0) finish();
+    };
+    sendMore();
+  }
+
+  /** Takes nothing more from the tunnel, but for what has arrived already. */
+  pause(): void {
+    this.#ws.pause();
+  }
+
+  resume(): void {
+    this.#ws.resume();
+  }
+
+  /** Ends it with an error, at once. */
+  fail(error: Error): void {
+    this.#end({ how: 'failed', error: this.#failure ?? error });
+    this.close();
+  }
+
+  /** Closes the connection at once; the kubelet sees its end. */
+  close(): void {
+    this.#listener = undefined;
+    this.#ws.terminate();
+  }
+
+  /** Fulfilled when nothing is left of it. */
+  closed(): Promise<void> {
+    if (this.#ws.readyState === this.#ws.CLOSED) return Promise.resolve();
+    return new Promise((resolve) => this.#ws.once('close', () => resolve()));
+  }
+
+  #receive(data: Buffer, isBinary: boolean): void {
+    const { node } = this.access;
+    const [channel] = data;
+    if (!isBinary) this.fail(protocolError(node, 'sent a text message where only binary ones belong'));
+    else if (channel === undefined) this.fail(protocolError(node, 'sent a message without a channel'));
+    else this.#listener?.onData(channel, data.subarray(1));
+  }
+
+  #closed(code: number, reason: string): void {
+    const { node, host, port } = this.access;
+    if (this.#failure !== undefined) this.#end({ how: 'failed', error: this.#failure });
+    else if (code !== NO_CLOSE_FRAME) this.#end({ how: 'closed', code, reason });
+    else {
+      const problem = `the kubelet of ${node} cut the connection`;
+      this.#end({ how: 'failed', error: new EndpointError('ECONNRESET', problem, { node, host, port }) });
+    }
+  }
+
+  #end(end: WireEnd): void {
+    const listener = this.#listener;
+    this.#listener = undefined;
+    listener?.onEnd(end);
+  }
+}
+
+const NO_CLOSE_FRAME = 1006;
