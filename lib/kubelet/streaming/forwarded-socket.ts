@@ -114,10 +114,10 @@ export class ForwardedSocket extends SocketLike {
       return;
     }
     this.#inFlight = callback;
-    this.#wire.send(DATA, chunks, (error) => {
+    this.#wire.send(DATA, chunks, () => {
       this.noteTraffic();
-      if (!error) this.#bytesWritten += chunks.reduce((sum, { length }) => sum + length, 0);
-      this.#settleWrite(error);
+      this.#bytesWritten += chunks.reduce((sum, { length }) => sum + length, 0);
+      this.#settleWrite();
     });
   }
 

@@ -5,8 +5,8 @@ const HIGH_WATER_MARK_BYTES = 64 * 1024;
 type WriteCallback = (error?: Error | null) => void;
 
 export interface InputTarget {
-  /** Calls back when it has left the process. */
-  send(chunks: readonly Buffer[], callback: WriteCallback): void;
+  /** Calls back when it has left the process; when it could not, the input is destroyed instead. */
+  send(chunks: readonly Buffer[], callback: () => void): void;
   /** Tells the command that nothing more comes. */
   end(callback: WriteCallback): void;
   /** Destroyed before its end: what the command got is not all there is. */
@@ -36,14 +36,14 @@ export class Input extends Writable {
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, callback: WriteCallback): void {
     this.#inFlight = callback;
-    this.#target.send([chunk], (error) => this.#settle(error));
+    this.#target.send([chunk], () => this.#settle());
   }
 
   override _writev(items: { chunk: Buffer; encoding: BufferEncoding }[], callback: WriteCallback): void {
     this.#inFlight = callback;
     this.#target.send(
       items.map(({ chunk }) => chunk),
-      (error) => this.#settle(error),
+      () => this.#settle(),
     );
   }
 

@@ -22,12 +22,12 @@ export interface TerminalSize {
 const checkSize = objectOf({ columns: integer(1, 65535), rows: integer(1, 65535) });
 
 /**
- *     running ──Status──▶ told ──close, or 1 s──▶ over
- *        └──failure, destroy(), abort──┴───────────▶
+ *     running ──exit code──▶ told ──close, or 1 s──▶ over
+ *        └──failure, destroy(), abort──┴──────────▶
  */
 type State =
   | { readonly name: 'running' }
-  | { readonly name: 'told'; readonly outcome: Outcome; readonly timer: NodeJS.Timeout }
+  | { readonly name: 'told'; readonly exit: RemoteExit; readonly timer: NodeJS.Timeout }
   | { readonly name: 'over' };
 
 /**
@@ -161,15 +161,20 @@ export class RemoteProcess implements AsyncDisposable {
   }
 
   #told(outcome: Outcome): void {
-    const timer = setTimeout(() => this.#conclude(outcome), CLOSE_MS);
-    this.#state = { name: 'told', outcome, timer };
+    if (outcome.kind === 'failure') {
+      this.#fail(outcome.error);
+      return;
+    }
+    const { exit } = outcome;
+    const timer = setTimeout(() => this.#conclude(exit), CLOSE_MS);
+    this.#state = { name: 'told', exit, timer };
     // Full outputs hold up nothing any more: only the close is to come.
     this.#wire.resume();
   }
 
   #wireEnded(end: WireEnd): void {
     const isBroken = end.how === 'failed' && end.error instanceof StreamingError;
-    if (this.#state.name === 'told' && !isBroken) this.#conclude(this.#state.outcome);
+    if (this.#state.name === 'told' && !isBroken) this.#conclude(this.#state.exit);
     else if (end.how === 'failed') this.#fail(end.error);
     else {
       const why = end.reason === '' ? '' : ` (${shown(end.reason)})`;
@@ -178,16 +183,12 @@ export class RemoteProcess implements AsyncDisposable {
     }
   }
 
-  #conclude(outcome: Outcome): void {
-    if (outcome.kind === 'failure') {
-      this.#fail(outcome.error);
-      return;
-    }
+  #conclude(exit: RemoteExit): void {
     if (!this.#isOver()) return;
     for (const output of this.#outputs.values()) if (!output.destroyed) output.push(null);
     const problem = 'the command ended before it was sent all of stdin';
     this.#input?.conclude(() => new StreamingError('ERR_KUBELET_CLOSED', problem, { node: this.node }));
-    this.#settleExit?.resolve(outcome.exit);
+    this.#settleExit?.resolve(exit);
     this.#wire.close();
   }
 
@@ -217,15 +218,15 @@ export class RemoteProcess implements AsyncDisposable {
   }
 
   #outputGone(error: Error | null): void {
+    if (this.#state.name !== 'running') return;
     const isUnread = [...this.#outputs.values()].every((output) => output.destroyed);
     if (error !== null) this.#fail(error);
-    else if (isUnread && this.#state.name === 'running') this.destroy();
+    else if (isUnread) this.destroy();
   }
 
   /** An end that is none must not look like one to the command. */
   #inputGone(error: Error | null): void {
-    if (error !== null) this.#fail(error);
-    else this.destroy();
+    if (this.#state.name === 'running') this.destroy(error ?? undefined);
   }
 }
 

@@ -8,6 +8,9 @@ import { framesOf } from './frames.js';
 /** So many messages of a write may be on their way, so that a stream is not as slow as one message after the other. */
 const MAX_IN_FLIGHT = 4;
 
+/** How long a wire that takes no more may take to end. */
+const END_MS = 1_000;
+
 /** How a wire ended: told by the kubelet with a close frame (RFC 6455 §7.4), or not. */
 export type WireEnd =
   | { readonly how: 'closed'; readonly code: number; readonly reason: string }
@@ -20,8 +23,6 @@ export interface WireListener {
   onEnd(end: WireEnd): void;
 }
 
-type SendCallback = (error?: Error | null) => void;
-
 /** A WebSocket to a kubelet that carries messages of channels. */
 export class Wire {
   /** The subprotocol that was agreed on. */
@@ -31,6 +32,7 @@ export class Wire {
   #listener: WireListener | undefined;
   /** Why the socket below failed, which `ws` does not tell. */
   #failure: Error | undefined;
+  #endTimer: NodeJS.Timeout | undefined;
 
   /** @internal */
   constructor(access: KubeletAccess, ws: WebSocket, socket: Socket) {
@@ -50,32 +52,26 @@ export class Wire {
     this.#listener = listener;
   }
 
-  /** Calls back when all of it has left the process, or with the error when some of it has not. */
-  send(channel: number, chunks: readonly Buffer[], callback: SendCallback): void {
+  /** Calls back when all of it has left the process. When some of it has not, the wire ends instead. */
+  send(channel: number, chunks: readonly Buffer[], callback: () => void): void {
     const frames = framesOf(channel, chunks);
     let inFlight = 0;
-    let state: 'more' | 'last' | 'over' = 'more';
-    const finish: SendCallback = (error) => {
-      if (state === 'over') return;
-      state = 'over';
-      callback(error);
-    };
-    const sent: SendCallback = (error) => {
+    let isLast = false;
+    const sent = (error?: Error | null): void => {
       inFlight -= 1;
-      if (error) finish(this.#failure ?? error);
+      if (error) this.#limitEnd();
       else sendMore();
     };
     const sendMore = (): void => {
-      while (state === 'more' && inFlight < MAX_IN_FLIGHT) {
+      while (!isLast && inFlight < MAX_IN_FLIGHT) {
         const next = frames.next();
-        if (next.done === true) {
-          state = 'last';
-          break;
+        if (next.done === true) isLast = true;
+        else {
+          inFlight += 1;
+          this.#ws.send(next.value, sent);
         }
-        inFlight += 1;
-        this.#ws.send(next.value, sent);
       }
-      if (state === 'last' && inFlight === 0) finish();
+      if (isLast && inFlight === 0) callback();
     };
     sendMore();
   }
@@ -98,6 +94,7 @@ export class Wire {
   /** Closes the connection at once; the kubelet sees its end. */
   close(): void {
     this.#listener = undefined;
+    clearTimeout(this.#endTimer);
     this.#ws.terminate();
   }
 
@@ -115,19 +112,27 @@ export class Wire {
     else this.#listener?.onData(channel, data.subarray(1));
   }
 
+  /** What cannot be sent any more is about to end: the kubelet closes, or the socket has failed. It has a while to say which. */
+  #limitEnd(): void {
+    if (this.#listener === undefined) return;
+    this.#endTimer ??= setTimeout(() => this.fail(this.#cut()), END_MS);
+  }
+
   #closed(code: number, reason: string): void {
-    const { node, host, port } = this.access;
     if (this.#failure !== undefined) this.#end({ how: 'failed', error: this.#failure });
-    else if (code !== NO_CLOSE_FRAME) this.#end({ how: 'closed', code, reason });
-    else {
-      const problem = `the kubelet of ${node} cut the connection`;
-      this.#end({ how: 'failed', error: new EndpointError('ECONNRESET', problem, { node, host, port }) });
-    }
+    else if (code === NO_CLOSE_FRAME) this.#end({ how: 'failed', error: this.#cut() });
+    else this.#end({ how: 'closed', code, reason });
+  }
+
+  #cut(): EndpointError {
+    const { node, host, port } = this.access;
+    return new EndpointError('ECONNRESET', `the kubelet of ${node} cut the connection`, { node, host, port });
   }
 
   #end(end: WireEnd): void {
     const listener = this.#listener;
     this.#listener = undefined;
+    clearTimeout(this.#endTimer);
     listener?.onEnd(end);
   }
 }
