@@ -5,7 +5,7 @@ import type { Socket } from 'node:net';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { ProxyAgent, fetch } from 'undici';
-import { createAuthority } from '../../examples/support/certificates.js';
+import { createAuthority } from '../../lib/testing/index.js';
 import {
   AllNodesFailedError,
   ChannelRefusedError,

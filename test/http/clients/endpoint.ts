@@ -1,6 +1,6 @@
 import type http from 'node:http';
 import type https from 'node:https';
-import { createAuthority } from '../../../examples/support/certificates.js';
+import { createAuthority } from '../../../lib/testing/index.js';
 import type { Served, Stage } from '../stage.js';
 
 const authority = createAuthority('test-ca');
