@@ -231,10 +231,10 @@ export class Kubelet implements AsyncDisposable {
   container(namespace: string, pod: string, container: string): KubeletContainer {
     const found = this.#pods.find(namespace, pod)?.container(container);
     if (found === undefined) {
-      throw new InvalidOptionError(
-        'container',
-        `must be one of the kubelet's pods; there is no such container`,
+      const known = this.#pods.all.flatMap((each) =>
+        each.containers.map(({ name }) => `${each.namespace}/${each.name}/${name}`),
       );
+      throw new InvalidOptionError('container', `must be one of the option pods: ${known.join(', ')}`);
     }
     return {
       print: (line, { time, stream = 'stdout' } = {}) => found.print(line, stream, nanoseconds(time)),

@@ -88,6 +88,10 @@ export class Wire {
     return Buffer.concat(this.received.get(channel) ?? []);
   }
 
+  length(channel: number): number {
+    return (this.received.get(channel) ?? []).reduce((sum, { length }) => sum + length, 0);
+  }
+
   text(channel: number): string {
     return this.bytes(channel).toString();
   }
