@@ -1,5 +1,8 @@
 import { PassThrough, type Readable } from 'node:stream';
 
+/** What a test prints cannot be held up; who lags that far behind hears no more. */
+const MAX_UNHEARD_BYTES = 64 * 1024 * 1024;
+
 /** Output that any number of listeners hear from now on; the slowest sets the pace. */
 export class Broadcast {
   readonly #listeners = new Set<PassThrough>();
@@ -27,7 +30,8 @@ export class Broadcast {
 
   say(bytes: Buffer): void {
     for (const listener of this.#listeners) {
-      if (!listener.write(bytes)) this.#full.add(listener);
+      if (listener.writableLength > MAX_UNHEARD_BYTES) listener.destroy();
+      else if (!listener.write(bytes)) this.#full.add(listener);
     }
   }
 

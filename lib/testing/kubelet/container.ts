@@ -69,6 +69,12 @@ export class Container {
     this.#current.end();
   }
 
+  /** Resolves when its process is gone. */
+  async close(): Promise<void> {
+    this.end();
+    await this.#current.child?.ended.catch(() => undefined);
+  }
+
   /** Ends this run, whose log is the previous one then, and begins another. */
   restart(): void {
     this.end();
@@ -81,6 +87,8 @@ export class Container {
     const { command, tty } = this.#settings;
     const all = { stdin: true, stdout: true, stderr: true, tty };
     const child = command && new Child(command, all, { HOSTNAME: this.#hostName });
+    // Everybody attached writes to it.
+    child?.stdin?.setMaxListeners(0);
     const log = new ContainerLog();
     const outputs = { stdout: new Broadcast(), stderr: new Broadcast() };
     let settle = (): void => undefined;

@@ -53,7 +53,9 @@ export class Pods {
     return pod;
   }
 
-  end(): void {
-    for (const { containers } of this.all) for (const container of containers) container.end();
+  /** Ends every container. Resolves when their processes are gone. */
+  async end(): Promise<void> {
+    const containers = this.all.flatMap((pod) => pod.containers);
+    await Promise.all(containers.map((container) => container.close()));
   }
 }

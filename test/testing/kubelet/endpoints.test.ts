@@ -52,7 +52,9 @@ describe('testing: what else a kubelet answers', () => {
 
   it('answers a request that wants another protocol as if it did not', async () => {
     const headers = { authorization: `Bearer ${kubelet.token}`, connection: 'Upgrade', upgrade: 'h2c' };
+    const before = kubelet.requests.length;
     expect(await ask(kubelet, '/healthz', { headers })).to.include({ status: 200, body: 'ok' });
+    expect(kubelet.requests.length).to.equal(before + 1);
     expect(await ask(kubelet, '/healthz', { headers: { ...headers, authorization: 'x' } })).to.include({
       status: 401,
     });

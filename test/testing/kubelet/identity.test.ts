@@ -117,7 +117,9 @@ describe('testing: who a kubelet is, and whom it knows', () => {
   });
 
   it('fails as a server does when its port is taken', async () => {
-    const error = await rejection<NodeJS.ErrnoException>(startKubelet({ port: kubelet.port }));
+    const containers = [{ name: 'app', command: ['sleep', '1000'] }];
+    const options = { port: kubelet.port, pods: [{ name: 'web', containers }] };
+    const error = await rejection<NodeJS.ErrnoException>(startKubelet(options));
     expect(error.code).to.equal('EADDRINUSE');
   });
 });
