@@ -118,3 +118,13 @@ export function execPath(
   const words = command.map((word) => `command=${encodeURIComponent(word)}`);
   return `/exec/default/${where}?${[streams, ...words].join('&')}`;
 }
+
+/** Resolves with a figure that has stopped changing: it stays the same for as long as many requests take. */
+export async function settled(kubelet: Kubelet, figure: () => number): Promise<number> {
+  let before = NaN;
+  while (before !== figure()) {
+    before = figure();
+    for (let count = 0; count < 50; count += 1) await ask(kubelet, '/healthz');
+  }
+  return before;
+}

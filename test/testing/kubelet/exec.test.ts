@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { expect } from 'chai';
 import { startKubelet, type Kubelet } from '../../../lib/testing/index.js';
 import { until } from '../../support/dialer.js';
-import { ask, execPath, Wire } from './client.js';
+import { ask, execPath, settled, Wire } from './client.js';
 
 describe('testing: the exec of a kubelet', () => {
   let kubelet: Kubelet;
@@ -72,26 +72,23 @@ describe('testing: the exec of a kubelet', () => {
   });
 
   it('stops a command whose output is not read, and loses none of it', async () => {
-    const wire = await run('head -c 33554432 /dev/zero; echo end >&2').opened();
+    const script = 'echo $$ >&2; read -r go; head -c 33554432 /dev/zero';
+    const wire = await run(script, 'input=1&output=1&error=1').opened();
+    const pid = Number.parseInt(await wire.until(2, /\n/), 10);
+    await wire.send(0, 'go\n');
     wire.socket.pause();
-    await until('the exec', () => kubelet.open.execs === 1);
-    // The command cannot be done, and with it the exec, before somebody reads.
-    await ask(kubelet, '/healthz');
-    expect(kubelet.open.execs).to.equal(1);
+    await settled(kubelet, () => kubelet.open.execs);
+    expect(isAlive(pid)).to.equal(true);
     wire.socket.resume();
     expect(await wire.status()).to.include({ status: 'Success' });
     expect(wire.length(1)).to.equal(33_554_432);
-    expect(wire.text(2)).to.equal('end\n');
   });
 
   it('holds up a client whose command does not read', async () => {
     const wire = await run('sleep 1000', 'input=1&output=1').opened();
     const chunk = Buffer.alloc(1024 * 1024);
     for (let sent = 0; sent < 32; sent += 1) void wire.send(0, chunk);
-    await wire.until(1, /^/);
-    await until('the kernel to be full', () => wire.socket.bufferedAmount < 32 * chunk.length);
-    await ask(kubelet, '/healthz');
-    expect(wire.socket.bufferedAmount).to.be.greaterThan(16 * chunk.length);
+    expect(await settled(kubelet, () => wire.socket.bufferedAmount)).to.be.above(16 * chunk.length);
     wire.socket.terminate();
     await until('the end', () => kubelet.open.execs === 0);
   });
