@@ -104,7 +104,12 @@ async function answerTo(
 function whenConnected(request: ClientRequest, onConnect: () => void): void {
   request.once('socket', (socket) => {
     if (request.reusedSocket || !(socket instanceof TLSSocket)) onConnect();
-    else socket.once('secureConnect', onConnect);
+    // Who was verified otherwise may have been refused.
+    else {
+      socket.once('secureConnect', () => {
+        if (!socket.destroyed) onConnect();
+      });
+    }
   });
 }
 
