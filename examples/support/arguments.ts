@@ -160,6 +160,9 @@ export function parseArguments(
   if (text('known-hosts') !== undefined && text('host-key') !== undefined) {
     throw new UsageError('--known-hosts and --host-key exclude each other');
   }
+  if (text('ca') !== undefined && flag('insecure-skip-tls-verify')) {
+    throw new UsageError('--ca and --insecure-skip-tls-verify exclude each other');
+  }
   return {
     node: hostAndPort(node),
     user: text('user') ?? userInfo().username,

@@ -1,6 +1,6 @@
 import { EndpointError, InvalidOptionError, NodeUnavailableError, TransportError } from 'tunnel-dialer';
+import { KubeletError, LogCutError } from 'tunnel-dialer/kubelet';
 import { UsageError } from './arguments.js';
-import { KubeletError } from './read-container-log.js';
 
 /** Whether the command was used wrongly, before anything was tried. */
 export function isUsage(error: unknown): boolean {
@@ -29,17 +29,19 @@ const ARGUMENTS: Readonly<Record<string, string>> = {
   'ssh.agent': 'SSH_AUTH_SOCK',
   'knownHosts(pathOrText)': '--known-hosts',
   'pinnedHostKey() argument 1': '--host-key',
-  ca: '--ca',
-  cert: '--cert',
-  key: '--client-key',
-  servername: '--tls-server-name',
-  options: '--cert with --client-key',
+  certificateAuthority: '--ca',
+  clientCertificate: '--cert',
+  clientKey: '--client-key',
+  serverName: '--tls-server-name',
+  token: '--token-file',
+  sinceTime: '--since',
 };
 
 function problemOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   const { message } = error;
-  if (error instanceof KubeletError) return `the kubelet answered ${error.status}: ${message.trim()}`;
+  if (error instanceof KubeletError) return `the kubelet answered ${error.status}: ${error.text}`;
+  if (error instanceof LogCutError) return problemOf(error.cause);
   if (error instanceof InvalidOptionError) {
     const argument = ARGUMENTS[error.option];
     return argument === undefined ? message : `${argument}${message.slice(error.option.length)}`;
@@ -71,11 +73,14 @@ const STATUS_HINTS: Readonly<Record<number, string>> = {
 
 function hintFor(error: unknown): string | undefined {
   if (error instanceof KubeletError) return STATUS_HINTS[error.status];
+  if (error instanceof LogCutError) {
+    const rest = `--since ${error.lastTime ?? 'TIME'}`;
+    return error.cause instanceof TransportError
+      ? `what was printed is not all; run it again, with ${rest} for the rest`
+      : undefined;
+  }
   if (error instanceof EndpointError) {
     return 'is the kubelet up? --kubelet-port and --self-address 127.0.0.1 say where the node finds it';
-  }
-  if (error instanceof TransportError && error.code === 'ECONNRESET') {
-    return 'what was printed is not all; run it again, with --since for the rest';
   }
   const { code } = error as { code?: unknown };
   if (UNKNOWN_AUTHORITY.includes(code)) {

@@ -1,7 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
+import { rootCertificates } from 'node:tls';
 import { knownHosts, pinnedHostKey, type HostKeyVerifier } from 'tunnel-dialer';
+import type { KubeletClientOptions } from 'tunnel-dialer/kubelet';
 import {
   UsageError,
   type ContainerName,
@@ -23,17 +25,7 @@ export interface LogSource {
     readonly agent?: string | undefined;
     readonly hostKeys: HostKeyVerifier;
   };
-  readonly kubelet: {
-    readonly port: number;
-    readonly tls: {
-      readonly ca?: string | undefined;
-      readonly cert?: string | undefined;
-      readonly key?: string | undefined;
-      readonly servername?: string | undefined;
-      readonly rejectUnauthorized: boolean;
-    };
-    readonly token?: string | undefined;
-  };
+  readonly kubelet: Omit<KubeletClientOptions, 'node'>;
   readonly container: ContainerName;
   readonly log: LogOptions;
 }
@@ -65,14 +57,15 @@ export function sourceOf(
     },
     kubelet: {
       port: options.kubeletPort,
-      tls: {
-        ca: file('ca', options.ca),
-        cert: file('cert', options.cert),
-        key: file('client-key', options.clientKey),
-        servername: options.tlsServerName,
-        rejectUnauthorized: !options.insecureSkipTlsVerify,
-      },
-      token: file('token-file', options.tokenFile)?.trim(),
+      ...(options.insecureSkipTlsVerify
+        ? { insecureSkipTLSVerify: true }
+        : {
+            certificateAuthority: file('ca', options.ca) ?? rootCertificates,
+            serverName: options.tlsServerName,
+          }),
+      clientCertificate: file('cert', options.cert),
+      clientKey: file('client-key', options.clientKey),
+      token: file('token-file', options.tokenFile),
     },
     container,
     log,

@@ -36,7 +36,7 @@ export class KubeletError extends TunnelError {
   readonly text: string;
 
   constructor(status: number, said: string, context: ErrorContext = {}) {
-    const text = printable(messageIn(said), MAX_SHOWN);
+    const text = printable(messageIn(said), Infinity).slice(0, MAX_SHOWN);
     const problem = `the kubelet of ${context.node ?? 'the node'} answers ${status}${text && `: ${text}`}`;
     const advice = ADVICE[status];
     super(

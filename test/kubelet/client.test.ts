@@ -200,7 +200,7 @@ describe('kubelet: one that misbehaves', () => {
         'Forbidden (user=a,  verb=get) [2J',
       ],
       [404, '', 'ERR_KUBELET_NOT_FOUND', ''],
-      [500, 'x'.repeat(1_000_000), 'ERR_KUBELET_STATUS', `${'x'.repeat(1000)}…`],
+      [500, 'x'.repeat(1_000_000), 'ERR_KUBELET_STATUS', 'x'.repeat(1000)],
       [302, '{"no', 'ERR_KUBELET_STATUS', '{"no'],
       [204, '', 'ERR_KUBELET_STATUS', ''],
     ];
