@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import type { ClientRequest, IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { formatEndpoint } from '../../errors.js';
@@ -43,6 +44,8 @@ export async function openWire<T>(
   const timer = setTimeout(() => giveUp.abort(timeout(access, timeoutMs)), timeoutMs);
   try {
     signal?.throwIfAborted();
+    // One signal for many streams, such as a shutdown's, is no leak for Node to warn of.
+    if (signal instanceof EventTarget) setMaxListeners(0, signal);
     signal?.addEventListener('abort', onAbort);
     const headers = await unlessAborted(access.headers(), giveUp.signal);
     return await connect(access, request, { headers, signal: giveUp.signal }, take);

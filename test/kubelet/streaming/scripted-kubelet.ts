@@ -3,9 +3,9 @@ import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type WebSocket from 'ws';
 import { WebSocketServer } from 'ws';
-import { createAuthority } from '../../../lib/testing/index.js';
 import type { KubeletAccess } from '../../../lib/kubelet/kubelet-access.js';
 import { httpsAgent } from '../../../lib/http/index.js';
+import { createAuthority } from '../../../lib/testing/index.js';
 import { Stage } from '../../http/stage.js';
 
 const authority = createAuthority('kubelet-ca');
