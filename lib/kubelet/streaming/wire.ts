@@ -32,6 +32,7 @@ export class Wire {
   #listener: WireListener | undefined;
   /** Why the socket below failed, which `ws` does not tell. */
   #failure: Error | undefined;
+  #isPaused = false;
   #endTimer: NodeJS.Timeout | undefined;
 
   /** @internal */
@@ -45,6 +46,11 @@ export class Wire {
     );
     ws.on('message', (data: Buffer, isBinary) => this.#receive(data, isBinary));
     ws.on('close', (code, reason) => this.#closed(code, reason.toString()));
+    // What came with the kubelet's consent may be a failure: whoever waits for the stream has to have it before, to hear of it.
+    ws.pause();
+    setImmediate(() => {
+      if (!this.#isPaused) ws.resume();
+    });
   }
 
   /** To be called in the turn in which the wire is made. */
@@ -78,10 +84,12 @@ export class Wire {
 
   /** Takes nothing more from the tunnel, but for what has arrived already. */
   pause(): void {
+    this.#isPaused = true;
     this.#ws.pause();
   }
 
   resume(): void {
+    this.#isPaused = false;
     this.#ws.resume();
   }
 

@@ -77,6 +77,17 @@ describe('kubelet: port-forward', () => {
     await noChannel();
   });
 
+  it('tells whoever awaits it of a failure that came with the consent', async () => {
+    kubelet.script = (peer) => {
+      peer.socket.cork();
+      greet(peer);
+      peer.send(1, 'connection refused');
+      peer.socket.uncork();
+    };
+    const socket = await open();
+    expect(await failureOf(socket)).to.have.property('code', 'ERR_KUBELET_PORT_FORWARD');
+  });
+
   const rubbish: Record<string, [(peer: Peer) => void, RegExp]> = {
     'another port': [(peer) => peer.send(0, Buffer.from([80, 0])), /did not begin channel 0/],
     'data without the port before': [(peer) => peer.send(0, 'SSH-2.0'), /did not begin channel 0/],
