@@ -19,3 +19,7 @@ export type { LogOptions, ResumeOptions } from './log-options.js';
 export type { ContainerName } from './names.js';
 export type { KubeletClientOptions } from './options.js';
 export type { TokenSource } from './token.js';
+export { StreamingError, type StreamingErrorCode } from './streaming/errors.js';
+export type { RemoteExit } from './streaming/exit-status.js';
+export type { AttachOptions, ExecOptions, PortForwardOptions } from './streaming/options.js';
+export { RemoteProcess, type TerminalSize } from './streaming/remote-process.js';

@@ -1,4 +1,4 @@
-import type { Readable } from 'node:stream';
+import type { Duplex, Readable } from 'node:stream';
 import type { Dialer } from '../dialer.js';
 import { ClosedError, InvalidOptionError } from '../errors.js';
 import { abortSignal, describeValue, objectOf, optional, type Check } from '../validation.js';
@@ -8,6 +8,10 @@ import { checkLogOptions, type LogOptions } from './log-options.js';
 import { LogStream } from './log-stream.js';
 import { settingsFrom, type KubeletClientOptions } from './options.js';
 import { askForText } from './request.js';
+import { openAttach, openExec } from './streaming/exec.js';
+import type { AttachOptions, ExecOptions, PortForwardOptions } from './streaming/options.js';
+import { openPortForward } from './streaming/port-forward.js';
+import type { RemoteProcess } from './streaming/remote-process.js';
 
 /** What every call for a whole answer takes. */
 export interface CallOptions {
@@ -102,6 +106,34 @@ export class KubeletClient implements AsyncDisposable {
     const log = new LogStream(this.#open(), request);
     await log.open();
     return log;
+  }
+
+  /**
+   * Runs a command in a container. Needs the package `ws`.
+   *
+   * @throws {@link InvalidOptionError} `ERR_TUNNEL_INVALID_OPTION`, before anything is sent; {@link StreamingError}; the errors of the class;
+   *   the signal's reason
+   */
+  async exec(options: ExecOptions): Promise<RemoteProcess> {
+    return openExec(this.#open(), options);
+  }
+
+  /** Attaches to the process of a container, as {@link KubeletClient.exec} runs one. */
+  async attach(options: AttachOptions): Promise<RemoteProcess> {
+    return openAttach(this.#open(), options);
+  }
+
+  /**
+   * Opens one connection to a port of a pod: a `Duplex` that passes for a connected `net.Socket`. Needs the package `ws`. That nobody
+   * listens there is known only later, and destroys it.
+   *
+   * The pod's end of data is its end. Ours cannot be told, since the protocol has no half-close: after `end()` the answer is read on, and when
+   * the pod is silent for `lingerMs` the connection is closed and the stream fails with `ERR_KUBELET_NO_HALF_CLOSE`.
+   *
+   * @throws as {@link KubeletClient.exec}
+   */
+  async portForward(options: PortForwardOptions): Promise<Duplex> {
+    return openPortForward(this.#open(), options);
   }
 
   /** The pods that the kubelet runs (`/pods`). */
