@@ -13,8 +13,8 @@ const floors = [
   ['fleet'],
   ['options'],
   ['logins', 'credential-files'],
-  ['tunnel-dialer', 'http', 'kubernetes', 'listen', 'metrics', 'testing'],
-  ['kubelet'],
+  ['tunnel-dialer', 'http', 'listen', 'metrics', 'testing'],
+  ['kubelet', 'kubernetes'],
   ['index'],
 ];
 
@@ -34,7 +34,9 @@ const adapters = {
     'files',
     'printable',
     'backoff',
+    'dialer',
     'fleet',
+    'http',
   ],
   listen: ['errors', 'diagnostics', 'validation', 'unless-aborted', 'dialer', 'printable'],
   kubelet: [
