@@ -3,7 +3,7 @@ import { expect } from 'chai';
 import { once } from 'node:events';
 import { PassThrough } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
-import { createAuthority } from '../../examples/support/certificates.js';
+import { createAuthority } from '../../lib/testing/index.js';
 import { TunnelKubeConfig, type TunnelKubeConfigOptions } from '../../lib/kubernetes/index.js';
 import { Stage } from '../http/stage.js';
 import { read, rejection, until } from '../support/dialer.js';
