@@ -34,6 +34,7 @@ export class Channels {
   #unsent = 0;
   #isClosing = false;
 
+  /** @internal Without it a user who compiles would need the types of `ws`. */
   constructor(socket: WebSocket, version: ProtocolVersion) {
     this.#socket = socket;
     this.#version = version;
