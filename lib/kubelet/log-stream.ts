@@ -7,7 +7,7 @@ import { KubeletError, LogCutError, type LogPosition } from './errors.js';
 import type { KubeletAccess } from './kubelet-access.js';
 import { logPath, type LogQuery, type LogRequest } from './log-options.js';
 import { Patience } from './patience.js';
-import { ask, type Answer } from './request.js';
+import { ask } from './request.js';
 import { TimedLines } from './timed-lines.js';
 
 /**
@@ -104,9 +104,9 @@ export class LogStream extends Readable {
         this.#connected();
       };
       try {
-        const answer = await ask(this.#access, path, { signal, onConnect });
-        this.#answered(answer.response);
-        await this.#pass(answer, () => (life.hasGiven = true));
+        const response = await ask(this.#access, path, { signal, onConnect });
+        this.#answered(response);
+        await this.#pass(response, () => (life.hasGiven = true));
         this.#finish();
         return;
       } catch (error) {
@@ -127,15 +127,11 @@ export class LogStream extends Readable {
   }
 
   /** Gives what arrives, and waits while nobody takes it. */
-  async #pass({ response, causeOf }: Answer, onGiven: () => void): Promise<void> {
-    try {
-      for await (const chunk of response as AsyncIterable<Buffer>) {
-        onGiven();
-        await this.#give(this.#lines === undefined ? chunk : this.#lines.push(chunk));
-        if (this.#left === 0) return;
-      }
-    } catch (error) {
-      throw causeOf(error);
+  async #pass(response: IncomingMessage, onGiven: () => void): Promise<void> {
+    for await (const chunk of response as AsyncIterable<Buffer>) {
+      onGiven();
+      await this.#give(this.#lines === undefined ? chunk : this.#lines.push(chunk));
+      if (this.#left === 0) return;
     }
   }
 

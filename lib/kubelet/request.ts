@@ -2,16 +2,10 @@ import { once } from 'node:events';
 import type { ClientRequest, IncomingMessage } from 'node:http';
 import https from 'node:https';
 import { TLSSocket } from 'node:tls';
+import { messageOf } from '../errors.js';
 import { unlessAborted } from '../unless-aborted.js';
 import { KubeletAnswerError, KubeletError, KubeletTimeoutError } from './errors.js';
 import type { KubeletAccess } from './kubelet-access.js';
-
-/** A kubelet's answer that has begun, with status 200. */
-export interface Answer {
-  readonly response: IncomingMessage;
-  /** Why the answer breaks off: what became of its connection, rather than that it was aborted. */
-  readonly causeOf: (error: unknown) => unknown;
-}
 
 interface AskOptions {
   readonly signal: AbortSignal;
@@ -32,11 +26,15 @@ const MAX_BODY_LENGTH = 64 * 2 ** 20;
 const MAX_DEAD = 16;
 
 /**
- * Asks a kubelet for something. A kept connection that turns out to be dead is replaced, because a GET may be repeated (RFC 9110 §9.2.2).
+ * Asks a kubelet for something, and resolves with its answer when that has begun, with status 200. A kept connection that turns out to be dead is replaced, because a GET may be repeated (RFC 9110 §9.2.2).
  *
  * @throws {@link KubeletError} if the status is not 200; the signal's reason; an error of the tunnel, of TLS or of the network
  */
-export async function ask(access: KubeletAccess, path: string, options: AskOptions): Promise<Answer> {
+export async function ask(
+  access: KubeletAccess,
+  path: string,
+  options: AskOptions,
+): Promise<IncomingMessage> {
   for (let dead = 0; ; dead += 1) {
     const headers = await unlessAborted(access.headers(), options.signal);
     const { agent, host, port } = access;
@@ -61,8 +59,8 @@ export async function askForText(
   const timer = setTimeout(() => given.abort(tooLate(access, path, timeoutMs)), timeoutMs);
   signal?.addEventListener('abort', onAbort);
   try {
-    const answer = await ask(access, path, { signal: given.signal });
-    return await textOf(answer, access, given.signal, MAX_BODY_LENGTH);
+    const response = await ask(access, path, { signal: given.signal });
+    return await textOf(response, access, given.signal, MAX_BODY_LENGTH);
   } finally {
     clearTimeout(timer);
     signal?.removeEventListener('abort', onAbort);
@@ -78,9 +76,9 @@ async function answerTo(
   request: ClientRequest,
   access: KubeletAccess,
   { signal, onConnect }: AskOptions,
-): Promise<Answer> {
-  let failure: Error | undefined;
-  request.on('error', (error) => (failure ??= error));
+): Promise<IncomingMessage> {
+  // What happens later happens to the answer, too.
+  request.on('error', () => undefined);
   const onAbort = (): void => void request.destroy(new Error('given up'));
   signal.addEventListener('abort', onAbort);
   request.once('close', () => signal.removeEventListener('abort', onAbort));
@@ -89,12 +87,8 @@ async function answerTo(
     if (signal.aborted) onAbort();
     request.end();
     const [response] = (await once(request, 'response')) as [IncomingMessage];
-    const answer: Answer = {
-      response,
-      causeOf: (error: unknown): unknown => (signal.aborted ? signal.reason : (failure ?? error)),
-    };
-    if (response.statusCode === 200) return answer;
-    throw await refusalIn(answer, access, signal);
+    if (response.statusCode === 200) return response;
+    throw await refusalIn(response, access, signal);
   } catch (error) {
     if (signal.aborted) throw signal.reason;
     throw error;
@@ -103,13 +97,10 @@ async function answerTo(
 
 function whenConnected(request: ClientRequest, onConnect: () => void): void {
   request.once('socket', (socket) => {
-    if (request.reusedSocket || !(socket instanceof TLSSocket)) onConnect();
-    // Who was verified otherwise may have been refused.
-    else {
-      socket.once('secureConnect', () => {
-        if (!socket.destroyed) onConnect();
-      });
-    }
+    const isNew = socket instanceof TLSSocket && !request.reusedSocket;
+    if (!isNew) onConnect();
+    // One whose certificate is not the pinned one is destroyed by then.
+    else socket.once('secureConnect', () => socket.destroyed || onConnect());
   });
 }
 
@@ -119,11 +110,14 @@ function isDead(request: ClientRequest, error: unknown): boolean {
 }
 
 /** Whatever its body is, the status is told. */
-async function refusalIn(answer: Answer, access: KubeletAccess, signal: AbortSignal): Promise<KubeletError> {
-  const { node, host, port } = access;
-  const text = await beginningOf(answer.response);
+async function refusalIn(
+  response: IncomingMessage,
+  { node, host, port }: KubeletAccess,
+  signal: AbortSignal,
+): Promise<KubeletError> {
+  const text = await beginningOf(response);
   signal.throwIfAborted();
-  return new KubeletError(answer.response.statusCode ?? 0, text, { node, host, port });
+  return new KubeletError(response.statusCode ?? 0, text, { node, host, port });
 }
 
 async function beginningOf(response: IncomingMessage): Promise<string> {
@@ -143,7 +137,7 @@ async function beginningOf(response: IncomingMessage): Promise<string> {
 }
 
 async function textOf(
-  answer: Answer,
+  response: IncomingMessage,
   { node, host, port }: KubeletAccess,
   signal: AbortSignal,
   maxLength: number,
@@ -153,7 +147,7 @@ async function textOf(
   const wrong = (problem: string, cause?: unknown): KubeletAnswerError =>
     new KubeletAnswerError(`the answer of the kubelet of ${node} ${problem}`, { node, host, port, cause });
   try {
-    for await (const part of answer.response.setEncoding('utf8')) {
+    for await (const part of response.setEncoding('utf8')) {
       length += (part as string).length;
       if (length > maxLength) throw wrong(`is longer than ${maxLength} characters`);
       parts.push(part as string);
@@ -161,8 +155,7 @@ async function textOf(
   } catch (error) {
     if (signal.aborted) throw signal.reason;
     if (error instanceof KubeletAnswerError) throw error;
-    const cause = answer.causeOf(error);
-    throw wrong(`broke off: ${cause instanceof Error ? cause.message : String(cause)}`, cause);
+    throw wrong(`broke off: ${messageOf(error)}`, error);
   }
   return parts.join('');
 }

@@ -3,7 +3,6 @@ import { checkServerIdentity, TLSSocket, type PeerCertificate } from 'node:tls';
 import { printable } from '../printable.js';
 import type { httpsAgent } from '../http/https-agent.js';
 import { KubeletCertificateError } from './errors.js';
-import { holdWrites } from './held-writes.js';
 import type { KubeletEndpoint } from './kubelet-node.js';
 
 /** How it is made sure that it is the node's own kubelet that answers. */
@@ -51,21 +50,19 @@ const shown = (value: unknown): string =>
   typeof value === 'string' ? value : value === undefined ? 'none' : 'several';
 
 /**
- * Has the sockets of an agent send nothing before the other side has shown the pinned certificate. Node would look at it only when the
- * request, with the token in it, has left.
+ * Has the sockets of an agent send nothing to anybody who has not shown the pinned certificate. What is written waits in the socket until the
+ * handshake is over, and is gone when the socket is destroyed in this very event; as when Node finds that it cannot verify.
  */
 export function pin(agent: Agent, fingerprint: string, endpoint: KubeletEndpoint): void {
   const connect = agent.createConnection.bind(agent);
   agent.createConnection = (options, callback) => {
     const socket = connect(options, callback);
     if (!(socket instanceof TLSSocket)) return socket;
-    const release = holdWrites(socket);
-    socket.once('secureConnect', () => {
+    return socket.once('secureConnect', () => {
       const got = socket.getPeerX509Certificate()?.fingerprint256;
-      if (got?.replaceAll(':', '') === fingerprint) release();
-      else socket.destroy(new KubeletCertificateError(otherThanPinned(got, endpoint), endpoint));
+      if (got?.replaceAll(':', '') !== fingerprint)
+        socket.destroy(new KubeletCertificateError(otherThanPinned(got, endpoint), endpoint));
     });
-    return socket;
   };
 }
 

@@ -141,18 +141,10 @@ describe('kubelet: what it tells of itself', () => {
     expect(error.message).to.include('client certificate');
   });
 
-  it('comes over connections that are kept, until the client is closed', async () => {
+  it('comes over connections that are kept', async () => {
     const client = stage.client();
     for (let count = 0; count < 20; count += 1) await client.healthz();
     expect(stage.ssh.totalChannels).to.equal(1);
-    const running = client.healthz();
-    await client.close();
-    expect(await running).to.equal('ok');
-    await until('the end of the channels', () => stage.ssh.channels === 0);
-    expect(await rejection(client.healthz())).to.be.instanceOf(ClosedError);
-    expect(
-      await rejection(client.logs({ namespace: 'default', pod: 'web', container: 'app' })),
-    ).to.be.instanceOf(ClosedError);
   });
 
   it('leaves nothing behind', async () => {
@@ -233,6 +225,27 @@ describe('kubelet: one that misbehaves', () => {
     await until('the end of the channels', () => stage.ssh.channels === 0);
   });
 
+  it('is left when the client is closed: what is under way goes on, and then no connection is kept', async () => {
+    const gates: (() => void)[] = [];
+    const kubelet = await client(({ url }, response) => {
+      if (url === '/healthz') response.end('ok');
+      else gates.push(() => response.end('slow'));
+    });
+    const slow = kubelet.metrics();
+    await until('the request', () => gates.length === 1);
+    expect(await kubelet.healthz()).to.equal('ok');
+    expect(stage.ssh.channels).to.equal(2);
+    await kubelet.close();
+    await until('the end of the kept one', () => stage.ssh.channels === 1);
+    gates.forEach((open) => open());
+    expect(await slow).to.equal('slow');
+    await until('the end of the other', () => stage.ssh.channels === 0);
+    expect(await rejection(kubelet.healthz())).to.be.instanceOf(ClosedError);
+    expect(
+      await rejection(kubelet.logs({ namespace: 'default', pod: 'web', container: 'app' })),
+    ).to.be.instanceOf(ClosedError);
+  });
+
   it('is asked again over a new connection when a kept one turns out to be dead, and over no other', async () => {
     const known = new WeakSet<object>();
     let asked = 0;
@@ -244,8 +257,13 @@ describe('kubelet: one that misbehaves', () => {
     });
     for (let count = 0; count < 10; count += 1) expect(await kubelet.healthz()).to.equal('ok');
     expect(asked).to.equal(19);
-    const fresh = await client(({ socket }) => socket.destroy());
-    expect(await rejection(fresh.healthz())).to.include({ code: 'ECONNRESET' });
+    let tried = 0;
+    const broken = await client(({ socket }) => {
+      tried += 1;
+      socket.destroy();
+    });
+    expect(await rejection(broken.healthz())).to.include({ code: 'ECONNRESET' });
+    expect(tried).to.equal(1);
   });
 
   it('is told from one that answers: no JSON, another shape, too long, or broken off', async () => {
