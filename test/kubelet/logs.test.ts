@@ -287,6 +287,20 @@ describe('kubelet: logs', () => {
     expect(bytes).to.equal(100 * (line.length + 1));
   });
 
+  it('leave nothing behind when they are given up before they have begun', async () => {
+    await kubelet.healthz();
+    await expectNoLeaks(async () => {
+      const reason = new Error('enough');
+      const stop = new AbortController();
+      const asking = rejection(logs({ follow: resume, signal: stop.signal }));
+      await until('the request', () => stage.kubelet.open.logs === 1);
+      stop.abort(reason);
+      expect(await asking).to.equal(reason);
+      await kubelet.close();
+      await until('the end of the channels', () => stage.ssh.channels === 0);
+    });
+  });
+
   it('leave nothing behind, however they end', async () => {
     print('one');
     const warm = await logs();
