@@ -279,6 +279,17 @@ describe('kubelet: exec and attach', () => {
     expect((await process.exit).code).to.equal(0);
   });
 
+  it('goes on when an output that held it up is destroyed', async () => {
+    const { process, peer } = await start();
+    for (let sent = 0; sent < 64; sent += 1) peer.send(1, Buffer.alloc(32 * KIB));
+    peer.send(2, 'err');
+    peer.exit(0);
+    await until('a full stdout', () => process.stdout.readableLength >= 64 * KIB);
+    process.stdout.destroy();
+    expect(await text(process.stderr)).to.equal('err');
+    expect((await process.exit).code).to.equal(0);
+  });
+
   it('closes when every output was destroyed', async () => {
     const { process, peer } = await start();
     process.stdout.destroy();

@@ -162,6 +162,15 @@ describe('kubelet: port-forward', () => {
     await noChannel();
   });
 
+  it('waits no longer when it is destroyed after end()', async () => {
+    // A timer that is left would keep the process of the tests.
+    const { socket, peer } = await start({ lingerMs: 600_000 });
+    socket.end();
+    await until('the end of writing', () => socket.writableFinished);
+    socket.destroy();
+    await peer.closed;
+  });
+
   it('does not take a reader that is behind for a silent pod', async () => {
     const { socket, peer } = await start({ lingerMs: 50 });
     for (let sent = 0; sent < 64; sent += 1) peer.send(0, Buffer.alloc(32 * KIB));
