@@ -67,6 +67,13 @@ export class PendingSocket extends SocketLike {
     return readable && writable;
   }
 
+  /** Whether the stream was lost, which this socket is only about to hear of. */
+  get isLost(): boolean {
+    const tunnel = this.#tunnel;
+    if (tunnel === undefined) return false;
+    return tunnel.errored !== null || (tunnel.destroyed && !tunnel.readableEnded);
+  }
+
   /** Name of the node that carries the stream; `undefined` until `connect`. */
   get node(): string | undefined {
     return this.#tunnel?.node;

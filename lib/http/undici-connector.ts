@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
 import type { Dialer } from '../dialer.js';
 import { checkTlsOptions, type UndiciConnectorOptions } from './connection-options.js';
@@ -31,6 +32,18 @@ class UndiciStream extends PendingSocket {
   protected override streamError(error: Error): Error {
     return this.isInUse ? new UndiciSocketError(error) : error;
   }
+}
+
+/**
+ * Has a socket be `destroyed` as soon as its stream is lost: undici asks before it sends a request, and events come later. It holds the
+ * request back then, for another socket.
+ */
+function showLoss(socket: Duplex, stream: UndiciStream): void {
+  Object.defineProperty(socket, 'destroyed', {
+    configurable: true,
+    get: (): unknown => stream.isLost || Reflect.get(Duplex.prototype, 'destroyed', socket),
+    set: (destroyed: boolean) => Reflect.set(Duplex.prototype, 'destroyed', destroyed, socket),
+  });
 }
 
 /**
@@ -93,6 +106,7 @@ export function undiciConnector(dialer: Dialer, options: UndiciConnectorOptions 
     socket.once('error', failed);
     socket.once(isSecure ? 'secureConnect' : 'connect', () => {
       stream.isInUse = true;
+      showLoss(socket, stream);
       socket.off('error', failed);
       callback(null, socket);
     });

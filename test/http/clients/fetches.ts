@@ -1,3 +1,4 @@
+import { ownAgent } from './own-fetch.js';
 import { Agent, fetch as fetchOfUndici } from 'undici';
 import type { UndiciConnector } from '../../../lib/http/index.js';
 
@@ -20,16 +21,15 @@ export interface Fetch {
   ) => Promise<Pick<Response, 'text' | 'status' | 'body'>>;
 }
 
-// Node makes the agent of its own fetch at the first use, and has no other way to it.
-await fetch('data:,').then((response) => response.text());
-const own = (globalThis as unknown as Record<symbol, object>)[Symbol.for('undici.globalDispatcher.1')];
+if (ownAgent === Agent || (ownAgent as { name: string }).name !== 'Agent')
+  throw new Error("undici was imported before Node's own agent was made");
 
 /** undici's own, and Node's, which is an undici of another version. */
 export const fetches: readonly Fetch[] = [
   { name: 'fetch of undici', Agent, fetch: fetchOfUndici as unknown as Fetch['fetch'] },
   {
-    name: "Node's fetch",
-    Agent: own?.constructor as Fetch['Agent'],
+    name: `Node's fetch, which is undici ${process.versions.undici}`,
+    Agent: ownAgent as Fetch['Agent'],
     fetch: fetch as unknown as Fetch['fetch'],
   },
 ];
