@@ -13,8 +13,8 @@ const floors = [
   ['fleet'],
   ['options'],
   ['logins', 'credential-files'],
-  ['tunnel-dialer', 'http', 'listen', 'metrics', 'testing'],
-  ['kubelet', 'kubernetes'],
+  ['tunnel-dialer', 'http', 'kubernetes', 'listen', 'metrics', 'testing'],
+  ['client-node', 'kubelet'],
   ['index'],
 ];
 
@@ -25,6 +25,7 @@ if (misplaced.length > 0)
 
 /** What adapters may know: the contract, not a transport. */
 const adapters = {
+  'client-node': ['errors', 'dialer', 'http'],
   http: ['errors', 'validation', 'dialer', 'socket-like', 'tls', 'printable'],
   kubernetes: [
     'errors',
@@ -34,9 +35,7 @@ const adapters = {
     'files',
     'printable',
     'backoff',
-    'dialer',
     'fleet',
-    'http',
   ],
   listen: ['errors', 'diagnostics', 'validation', 'unless-aborted', 'dialer', 'printable'],
   kubelet: [
@@ -61,7 +60,7 @@ const confined = {
   ssh2: ['ssh', 'testing'],
   'generic-pool': ['pool'],
   'prom-client': ['metrics'],
-  '@kubernetes/client-node': ['kubernetes'],
+  '@kubernetes/client-node': ['client-node', 'kubernetes'],
   ws: ['kubelet', 'testing'],
 };
 

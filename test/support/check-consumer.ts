@@ -34,6 +34,9 @@ try {
   compileAndRun('metrics');
   install('@kubernetes/client-node@1');
   compileAndRun('kubernetes');
+  // The declarations of client-node itself need them.
+  install('@types/ws@8');
+  compileAndRun('client-node');
   console.log('a program that uses the packed library compiles and runs');
 } finally {
   rmSync(folder, { recursive: true, force: true });

@@ -11,7 +11,12 @@ import { dirname, join } from 'node:path';
 const NODE = 24;
 /** What is tested, at versions that Node 20 does not run. */
 const CLIENTS: Readonly<Record<string, string>> = { undici: '8', got: '16', '@kubernetes/client-node': '2' };
-const TESTS = ['test/http/*.test.ts', 'test/http/clients/*.test.ts', 'test/kubernetes/*.test.ts'];
+const TESTS = [
+  'test/http/*.test.ts',
+  'test/http/clients/*.test.ts',
+  'test/client-node/*.test.ts',
+  'test/kubernetes/*.test.ts',
+];
 const SOURCES = ['lib', 'test', 'examples', 'package.json', 'tsconfig.json'];
 
 const root = new URL('../../', import.meta.url).pathname;

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { PassThrough } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
 import { createAuthority } from '../../lib/testing/index.js';
-import { TunnelKubeConfig, type TunnelKubeConfigOptions } from '../../lib/kubernetes/index.js';
+import { TunnelKubeConfig, type TunnelKubeConfigOptions } from '../../lib/client-node/index.js';
 import { Stage } from '../http/stage.js';
 import { read, rejection, until } from '../support/dialer.js';
 import { FakeCluster } from '../support/fake-cluster.js';
@@ -13,7 +13,7 @@ const authority = createAuthority('cluster-ca');
 const server = authority.issue({ commonName: 'api', altNames: ['api.example', '10.96.0.1'] });
 const base64 = (pem: string): string => Buffer.from(pem).toString('base64');
 
-describe('kubernetes: TunnelKubeConfig', () => {
+describe('TunnelKubeConfig', () => {
   let stage: Stage;
   let cluster: FakeCluster;
   let port: number;

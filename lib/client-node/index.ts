@@ -1,0 +1,1 @@
+export { TunnelKubeConfig, type TunnelKubeConfigOptions } from './tunnel-kube-config.js';
