@@ -1,4 +1,5 @@
-import { CoreV1Api, KubeConfig } from '@kubernetes/client-node';
+import type { KubeConfig } from '@kubernetes/client-node';
+import { CoreV1Api } from '@kubernetes/client-node';
 import { TunnelKubeConfig } from 'tunnel-dialer/client-node';
 import { TunnelDialer, insecureAcceptAnyHostKey } from 'tunnel-dialer';
 
