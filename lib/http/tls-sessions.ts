@@ -23,8 +23,8 @@ export class TlsSessions {
       if (this.#sessions.size > this.#most && oldest !== undefined) this.#sessions.delete(oldest);
     });
     const forget = (): void => void this.#sessions.delete(key);
-    socket.once('close', forget);
-    socket.once('secureConnect', () => socket.off('close', forget));
+    socket.once('error', forget);
+    socket.once('secureConnect', () => socket.off('error', forget));
   }
 
   clear(): void {

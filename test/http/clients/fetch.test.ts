@@ -102,6 +102,8 @@ for (const { name, Agent, fetch } of fetches) {
     });
 
     it('fails when the dial takes too long', async () => {
+      // So that it is the endpoint that takes too long, and not the login.
+      (await stage.recorder.dial('127.0.0.1', await closedPort()).catch(() => undefined))?.destroy();
       stage.ssh.faults.neverAnswer();
       const error = await causeOf(get('http://10.0.0.11/', agent({ dialTimeoutMs: 30 })));
       expect(error).to.include({ name: 'DialTimeoutError', phase: 'open' });
@@ -175,7 +177,8 @@ for (const { name, Agent, fetch } of fetches) {
 
     it('does not hold up the closing of the dialer when it is idle', async () => {
       const { port } = await serveHttps(stage, sayWhat);
-      await get(`https://127.0.0.1:${port}/`);
+      // undici itself is to keep it for longer than the dialer waits.
+      await get(`https://127.0.0.1:${port}/`, agent({}, { keepAliveTimeout: 600_000 }));
       await stage.recorder.close();
       expect(stage.recorder.last.errored).to.equal(null);
     });

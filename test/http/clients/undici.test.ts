@@ -201,6 +201,25 @@ describe('http: undici with undiciConnector', () => {
     expect(resumed).to.deep.equal([false, true, false, false]);
   });
 
+  it('resumes no session after a connection that could not be made', async () => {
+    const { server, port } = await serveHttps(stage, (_request, response) =>
+      response.setHeader('connection', 'close').end('ok'),
+    );
+    const resumed: boolean[] = [];
+    server.on('secureConnection', (socket: TLSSocket) => resumed.push(socket.isSessionReused()));
+    const dispatcher = closing(new Agent({ connect: connect() }));
+    const ask = async (): Promise<void> => {
+      await (await request(`https://127.0.0.1:${port}/`, { dispatcher })).body.text();
+      await stage.ssh.until(({ channels }) => channels === 0);
+    };
+    await ask();
+    stage.ssh.faults.refuse({ reason: 2, description: 'Connection refused' });
+    expect(await rejection(ask())).to.include({ code: 'ECONNREFUSED' });
+    stage.ssh.faults.reset();
+    await ask();
+    expect(resumed).to.deep.equal([false, false]);
+  });
+
   it('asks its TLS source for every connection, and resumes no session from before a change', async () => {
     const { server, port } = await serveHttps(stage, (_request, response) =>
       response.setHeader('connection', 'close').end('ok'),
