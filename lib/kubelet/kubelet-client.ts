@@ -6,7 +6,7 @@ import { KubeletAnswerError } from './errors.js';
 import type { KubeletAccess } from './kubelet-access.js';
 import { checkLogOptions, type LogOptions } from './log-options.js';
 import { LogStream } from './log-stream.js';
-import { settingsFrom, type KubeletClientOptions } from './options.js';
+import { accessFrom, type KubeletClientOptions } from './options.js';
 import { askForText } from './request.js';
 import { openAttach, openExec } from './streaming/exec.js';
 import type { AttachOptions, ExecOptions, PortForwardOptions } from './streaming/options.js';
@@ -58,7 +58,6 @@ const metricsPath: Check<string> = (value, path) => {
  */
 export class KubeletClient implements AsyncDisposable {
   readonly #access: KubeletAccess;
-  readonly #timeoutMs: number;
   #isClosed = false;
 
   /**
@@ -67,9 +66,7 @@ export class KubeletClient implements AsyncDisposable {
    * @throws {@link InvalidOptionError} `ERR_TUNNEL_INVALID_OPTION`
    */
   constructor(dialer: Dialer, options: KubeletClientOptions) {
-    const { access, timeoutMs } = settingsFrom(dialer, options);
-    this.#access = access;
-    this.#timeoutMs = timeoutMs;
+    this.#access = accessFrom(dialer, options);
   }
 
   /** The node's name. */
@@ -198,7 +195,7 @@ export class KubeletClient implements AsyncDisposable {
 
   async #text(path: string, options: CallOptions = {}): Promise<string> {
     const { signal } = checkCall(options, '');
-    return askForText(this.#open(), path, { signal, timeoutMs: this.#timeoutMs });
+    return askForText(this.#open(), path, signal);
   }
 
   async #json(path: string, options?: CallOptions): Promise<JsonObject> {

@@ -75,7 +75,10 @@ export interface KubeletClientOptions {
   tokenFile?: string | undefined;
   /** Authorities, certificate and key that change: `tlsFiles(…)`, or a source of your own. */
   tls?: TlsSource | undefined;
-  /** How long an answer may take that is no stream, in milliseconds, until it is there as a whole. Default: 30 000. */
+  /**
+   * How long a call may take, in milliseconds: one for an answer until that is there as a whole, `exec`, `attach` and `portForward` until the
+   * stream is open, unless they say otherwise. `logs` has no deadline. Default: 30 000.
+   */
   timeoutMs?: number | undefined;
 }
 
@@ -132,32 +135,24 @@ const KEPT_MS = 60_000;
 /** As many requests at once find a connection that is up. */
 const MAX_KEPT = 8;
 
-/** What a client works with. */
-export interface Settings {
-  readonly access: KubeletAccess;
-  readonly timeoutMs: number;
-}
-
 /**
  * Checks the options and makes of them the way to the kubelet. Nothing is dialled.
  *
  * @throws {@link InvalidOptionError} `ERR_TUNNEL_INVALID_OPTION`
  */
-export function settingsFrom(dialer: Dialer, options: unknown): Settings {
+export function accessFrom(dialer: Dialer, options: unknown): KubeletAccess {
   const checked = checkOptions(options, '');
   const endpoint = endpointOf(checked.node, checked.addressTypes, checked.port);
   const verification = verificationOf(checked);
   const tellToken = tokenOf(checked);
   const agent = agentFor(dialer, endpoint, verification, checked);
   return {
+    ...endpoint,
     timeoutMs: checked.timeoutMs,
-    access: {
-      ...endpoint,
-      agent,
-      headers: async () => {
-        if (tellToken === undefined) return {};
-        return { authorization: `Bearer ${checkToken(await tellToken(), 'token()')}` };
-      },
+    agent,
+    headers: async () => {
+      if (tellToken === undefined) return {};
+      return { authorization: `Bearer ${checkToken(await tellToken(), 'token()')}` };
     },
   };
 }

@@ -47,16 +47,16 @@ export async function ask(
   }
 }
 
-/** A text, read to its end within a time. */
+/** A text, read to its end within the time that a kubelet has. */
 export async function askForText(
   access: KubeletAccess,
   path: string,
-  { signal, timeoutMs }: { readonly signal?: AbortSignal | undefined; readonly timeoutMs: number },
+  signal: AbortSignal | undefined,
 ): Promise<string> {
   signal?.throwIfAborted();
   const given = new AbortController();
   const onAbort = (): void => given.abort(signal?.reason);
-  const timer = setTimeout(() => given.abort(tooLate(access, path, timeoutMs)), timeoutMs);
+  const timer = setTimeout(() => given.abort(tooLate(access, path)), access.timeoutMs);
   signal?.addEventListener('abort', onAbort);
   try {
     const response = await ask(access, path, { signal: given.signal });
@@ -67,7 +67,7 @@ export async function askForText(
   }
 }
 
-function tooLate({ node, host, port }: KubeletAccess, path: string, timeoutMs: number): KubeletTimeoutError {
+function tooLate({ node, host, port, timeoutMs }: KubeletAccess, path: string): KubeletTimeoutError {
   const problem = `the kubelet of ${node} did not answer ${path} within ${timeoutMs} ms`;
   return new KubeletTimeoutError(problem, { node, host, port });
 }

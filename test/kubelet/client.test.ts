@@ -212,8 +212,17 @@ describe('kubelet: one that misbehaves', () => {
     const kubelet = await client((request, response) => request.url === '/pods' && response.write('{'), {
       timeoutMs: 100,
     });
-    for (const call of [kubelet.healthz(), kubelet.pods()])
+    const name = { namespace: 'default', pod: 'web', container: 'app' };
+    for (const call of [
+      kubelet.healthz(),
+      kubelet.pods(),
+      kubelet.exec({ ...name, command: ['date'] }),
+      kubelet.attach(name),
+      kubelet.portForward({ namespace: 'default', pod: 'web', port: 80 }),
+    ])
       expect(await rejection(call)).to.be.instanceOf(KubeletTimeoutError);
+    const own = kubelet.exec({ ...name, command: ['date'], timeoutMs: 50 });
+    expect((await rejection(own)).message).to.include('within 50 ms');
     const reason = new Error('enough');
     const stop = new AbortController();
     const calls = [

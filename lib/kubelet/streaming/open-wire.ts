@@ -20,8 +20,8 @@ export interface WireRequest {
   readonly path: string;
   /** Subprotocols, the best first. */
   readonly protocols: readonly string[];
-  /** From the call to the open stream. */
-  readonly timeoutMs: number;
+  /** From the call to the open stream, in milliseconds. Default: as much time as the kubelet has for any answer. */
+  readonly timeoutMs: number | undefined;
   readonly signal: AbortSignal | undefined;
 }
 
@@ -38,7 +38,7 @@ export async function openWire<T>(
   request: WireRequest,
   take: (wire: Wire) => T,
 ): Promise<T> {
-  const { signal, timeoutMs } = request;
+  const { signal, timeoutMs = access.timeoutMs } = request;
   const giveUp = new AbortController();
   const onAbort = (): void => giveUp.abort(signal?.reason);
   const timer = setTimeout(() => giveUp.abort(timeout(access, timeoutMs)), timeoutMs);

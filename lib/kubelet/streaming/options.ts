@@ -18,7 +18,7 @@ import { objectName } from '../names.js';
 interface StreamOptions {
   namespace: string;
   pod: string;
-  /** How long the stream may take to open, from dial to upgrade, in milliseconds. Default: 30 000. */
+  /** How long the stream may take to open, from dial to upgrade, in milliseconds. Default: the client's `timeoutMs`. */
   timeoutMs?: number | undefined;
   /** Gives up, or closes what is open. */
   signal?: AbortSignal | undefined;
@@ -83,7 +83,7 @@ const command: Check<readonly string[]> = (value, path) => {
 const common = {
   namespace: objectName,
   pod: objectName,
-  timeoutMs: withDefault(milliseconds(1), 30_000),
+  timeoutMs: optional(milliseconds(1)),
   signal: optional(abortSignal),
 };
 
@@ -109,7 +109,7 @@ interface ProcessOptions extends StreamingChoices {
   readonly namespace: string;
   readonly pod: string;
   readonly container: string;
-  readonly timeoutMs: number;
+  readonly timeoutMs: number | undefined;
   readonly signal: AbortSignal | undefined;
 }
 

@@ -13,6 +13,7 @@ export function accessTo(kubelet: Kubelet, dialer: Dialer, host = kubelet.host):
     node: kubelet.nodeName,
     host,
     port: kubelet.port,
+    timeoutMs: 30_000,
     agent: httpsAgent(dialer, { ca: kubelet.certificateAuthority }),
     headers: () => Promise.resolve({ Authorization: `Bearer ${kubelet.token}` }),
   };

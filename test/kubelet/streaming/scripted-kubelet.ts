@@ -86,6 +86,7 @@ export class ScriptedKubelet {
       node: 'node-1',
       host: '127.0.0.1',
       port,
+      timeoutMs: 30_000,
       agent: stage.using(httpsAgent(stage.recorder, { ca: authority.certificate })),
       headers: () => Promise.resolve({ Authorization: 'Bearer secret' }),
     });
