@@ -40,6 +40,7 @@ const adapters = {
   listen: ['errors', 'diagnostics', 'validation', 'unless-aborted', 'dialer', 'printable'],
   kubelet: [
     'errors',
+    'abortable-signal',
     'diagnostics',
     'validation',
     'unless-aborted',

@@ -1,9 +1,17 @@
+import { setMaxListeners } from 'node:events';
+
 /** What the library uses of an `AbortSignal`. */
 export type AbortableSignal = Pick<AbortSignal, 'aborted'> & {
   readonly reason: unknown;
   addEventListener(type: 'abort', listener: () => void): void;
   removeEventListener(type: 'abort', listener: () => void): void;
 };
+
+/** Listens to a caller's signal. One for many operations, such as a shutdown's, is no leak for Node to warn of. */
+export function listenForAbort(signal: AbortableSignal, listener: () => void): void {
+  if (signal instanceof EventTarget) setMaxListeners(0, signal);
+  signal.addEventListener('abort', listener);
+}
 
 /** An `AbortController` and its signal in one, at a fraction of the cost: a control plane makes one for each dial. */
 export class AbortSource implements AbortableSignal {

@@ -27,6 +27,7 @@ import {
   uncaughtDuring,
   unhandledDuring,
   until,
+  warningsDuring,
   type Endpoint,
 } from './support/dialer.js';
 
@@ -300,18 +301,11 @@ describe('TunnelDialer: dial', () => {
   });
 
   it('may be shared by a burst with one signal, without a warning', async () => {
-    const warnings: Error[] = [];
-    const note = (warning: Error) => void warnings.push(warning);
-    process.on('warning', note);
     const { signal } = new AbortController();
     const cold = lab.dialer([node], { pool: { minConnections: 0 } });
-    const streams = await Promise.all(
-      Array.from({ length: 50 }, () => cold.dial('127.0.0.1', endpoint.port, { signal })),
-    );
-    await turns(2);
-    process.off('warning', note);
-    expect(warnings).to.deep.equal([]);
-    expect(streams).to.have.length(50);
+    const burst = (): Promise<unknown> =>
+      Promise.all(Array.from({ length: 50 }, () => cold.dial('127.0.0.1', endpoint.port, { signal })));
+    expect(await warningsDuring(burst)).to.deep.equal([]);
     expect(getEventListeners(signal, 'abort')).to.have.length(0);
   });
 

@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import { getEventListeners } from 'node:events';
 import { AuthenticationError, ClosedError, HostKeyError, InvalidOptionError } from '../lib/errors.js';
 import type { SshNode } from '../lib/testing/index.js';
-import { Lab, rejection, turns, until } from './support/dialer.js';
+import { Lab, rejection, turns, until, warningsDuring } from './support/dialer.js';
 
 const soon = { minMs: 1, maxMs: 5 };
 
@@ -61,15 +61,11 @@ describe('TunnelDialer: ready', () => {
   });
 
   it('connects many such nodes without a warning', async () => {
-    const warnings: Error[] = [];
-    const note = (warning: Error) => void warnings.push(warning);
-    process.on('warning', note);
     const specs = Array.from({ length: 30 }, (_, index) => ({ ...a.spec, name: `node-${index}` }));
     const dialer = lab.dialer([], { nodes: specs, pool: { minConnections: 0 } });
-    await Promise.all(Array.from({ length: 30 }, () => dialer.ready({ every: true })));
-    await turns(2);
-    process.off('warning', note);
-    expect(warnings).to.deep.equal([]);
+    const ready = (): Promise<unknown> =>
+      Promise.all(Array.from({ length: 30 }, () => dialer.ready({ every: true })));
+    expect(await warningsDuring(ready)).to.deep.equal([]);
   });
 
   it('waits as long as a node may still come', async () => {

@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { listenForAbort } from '../abortable-signal.js';
 import { debug } from '../diagnostics.js';
 import { messageOf } from '../errors.js';
 import { KubeletError, LogCutError, type LogPosition } from './errors.js';
@@ -76,7 +77,7 @@ export class LogStream extends Readable {
     return new Promise((resolve, reject) => {
       this.#opening = { resolve, reject };
       const { signal } = this.#request;
-      signal?.addEventListener('abort', this.#onAbort);
+      if (signal !== undefined) listenForAbort(signal, this.#onAbort);
       if (signal?.aborted === true) this.#giveUp();
       else void this.#run();
     });

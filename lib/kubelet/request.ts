@@ -4,8 +4,9 @@ import https from 'node:https';
 import { TLSSocket } from 'node:tls';
 import { messageOf } from '../errors.js';
 import { unlessAborted } from '../unless-aborted.js';
-import { KubeletAnswerError, KubeletError, KubeletTimeoutError } from './errors.js';
+import { KubeletAnswerError, KubeletError } from './errors.js';
 import type { KubeletAccess } from './kubelet-access.js';
+import { within } from './within.js';
 
 interface AskOptions {
   readonly signal: AbortSignal;
@@ -48,28 +49,16 @@ export async function ask(
 }
 
 /** A text, read to its end within the time that a kubelet has. */
-export async function askForText(
+export function askForText(
   access: KubeletAccess,
   path: string,
   signal: AbortSignal | undefined,
 ): Promise<string> {
-  signal?.throwIfAborted();
-  const given = new AbortController();
-  const onAbort = (): void => given.abort(signal?.reason);
-  const timer = setTimeout(() => given.abort(tooLate(access, path)), access.timeoutMs);
-  signal?.addEventListener('abort', onAbort);
-  try {
-    const response = await ask(access, path, { signal: given.signal });
-    return await textOf(response, access, given.signal, MAX_BODY_LENGTH);
-  } finally {
-    clearTimeout(timer);
-    signal?.removeEventListener('abort', onAbort);
-  }
-}
-
-function tooLate({ node, host, port, timeoutMs }: KubeletAccess, path: string): KubeletTimeoutError {
-  const problem = `the kubelet of ${node} did not answer ${path} within ${timeoutMs} ms`;
-  return new KubeletTimeoutError(problem, { node, host, port });
+  const limits = { timeoutMs: access.timeoutMs, signal, what: `answer ${path}` };
+  return within(access, limits, async (given) => {
+    const response = await ask(access, path, { signal: given });
+    return textOf(response, access, given, MAX_BODY_LENGTH);
+  });
 }
 
 async function answerTo(

@@ -1,5 +1,4 @@
-import { setMaxListeners } from 'node:events';
-import { AbortSource, type AbortableSignal } from '../abortable-signal.js';
+import { AbortSource, listenForAbort, type AbortableSignal } from '../abortable-signal.js';
 import { DialTimeoutError, formatEndpoint, type DialPhase } from '../errors.js';
 
 /**
@@ -50,7 +49,7 @@ export class Dial implements Disposable {
     this.#callerSignal = signal;
     this.#timer = setTimeout(() => this.#timeOut(timeoutMs), timeoutMs);
     if (signal?.aborted === true) this.#onCallerAbort();
-    else if (signal !== undefined) this.#listenTo(signal);
+    else if (signal !== undefined) listenForAbort(signal, this.#onCallerAbort);
   }
 
   abort(reason: unknown): void {
@@ -61,12 +60,6 @@ export class Dial implements Disposable {
   [Symbol.dispose](): void {
     clearTimeout(this.#timer);
     this.#callerSignal?.removeEventListener('abort', this.#onCallerAbort);
-  }
-
-  #listenTo(signal: AbortableSignal): void {
-    // One signal for many dials, such as a shutdown's, is no leak for Node to warn of.
-    if (signal instanceof EventTarget) setMaxListeners(0, signal);
-    signal.addEventListener('abort', this.#onCallerAbort);
   }
 
   readonly #onCallerAbort = (): void => this.abort(this.#callerSignal?.reason);

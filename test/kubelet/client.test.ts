@@ -1,4 +1,5 @@
 import { expect } from 'chai';
+import { getEventListeners } from 'node:events';
 import { V1Node } from '@kubernetes/client-node';
 import { ClosedError, InvalidOptionError, NoRouteError, type Dialer } from '../../lib/index.js';
 import {
@@ -9,7 +10,7 @@ import {
   type KubeletClientOptions,
 } from '../../lib/kubelet/index.js';
 import { createAuthority } from '../../lib/testing/certificates.js';
-import { rejection, until } from '../support/dialer.js';
+import { rejection, until, warningsDuring } from '../support/dialer.js';
 import { expectNoLeaks } from '../support/leaks.js';
 import { Stage } from '../http/stage.js';
 import { KubeletStage } from './stage.js';
@@ -145,6 +146,15 @@ describe('kubelet: what it tells of itself', () => {
     const client = stage.client();
     for (let count = 0; count < 20; count += 1) await client.healthz();
     expect(stage.ssh.totalChannels).to.equal(1);
+  });
+
+  it('may be asked for many times with one signal, without a warning', async () => {
+    const client = stage.client();
+    const { signal } = new AbortController();
+    const ask = (): Promise<unknown> =>
+      Promise.all(Array.from({ length: 30 }, () => client.healthz({ signal })));
+    expect(await warningsDuring(ask)).to.deep.equal([]);
+    expect(getEventListeners(signal, 'abort')).to.have.length(0);
   });
 
   it('leaves nothing behind', async () => {

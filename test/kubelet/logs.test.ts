@@ -1,11 +1,11 @@
 import { expect } from 'chai';
-import { once } from 'node:events';
+import { getEventListeners, once } from 'node:events';
 import type { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { ClosedError, InvalidOptionError, TransportError } from '../../lib/index.js';
 import { KubeletError, LogCutError, type KubeletClient, type LogOptions } from '../../lib/kubelet/index.js';
 import type { KubeletContainer } from '../../lib/testing/index.js';
-import { read, rejection, turns, until } from '../support/dialer.js';
+import { read, rejection, turns, until, warningsDuring } from '../support/dialer.js';
 import { expectNoLeaks } from '../support/leaks.js';
 import { below, seededRandom } from '../support/seeded-random.js';
 import { KubeletStage } from './stage.js';
@@ -285,6 +285,21 @@ describe('kubelet: logs', () => {
     log.end();
     await once(stream, 'end');
     expect(bytes).to.equal(100 * (line.length + 1));
+  });
+
+  it('may share a signal with many others, of which none is left behind, without a warning', async () => {
+    print('one');
+    const stop = new AbortController();
+    const warnings = await warningsDuring(async () => {
+      const streams = await Promise.all(
+        Array.from({ length: 30 }, () => logs({ follow: true, signal: stop.signal })),
+      );
+      const ends = streams.map((stream) => rejection(text(stream)));
+      stop.abort(new Error('enough'));
+      for (const end of ends) expect(await end).to.equal(stop.signal.reason);
+    });
+    expect(warnings).to.deep.equal([]);
+    expect(getEventListeners(stop.signal, 'abort')).to.have.length(0);
   });
 
   it('leave nothing behind when they are given up before they have begun', async () => {

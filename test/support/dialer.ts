@@ -227,13 +227,17 @@ export const uncaughtDuring = (act: () => Promise<unknown>): Promise<unknown[]> 
 export const unhandledDuring = (act: () => Promise<unknown>): Promise<unknown[]> =>
   reachingTheProcess('unhandledRejection', act);
 
+/** Warnings of Node while `act` runs, such as that of a listener too many. */
+export const warningsDuring = (act: () => Promise<unknown>): Promise<unknown[]> =>
+  reachingTheProcess('warning', act);
+
 async function reachingTheProcess(
-  event: 'uncaughtException' | 'unhandledRejection',
+  event: 'uncaughtException' | 'unhandledRejection' | 'warning',
   act: () => Promise<unknown>,
 ): Promise<unknown[]> {
   const caught: unknown[] = [];
   const note = (error: unknown): void => void caught.push(error);
-  // Mocha's own listeners would fail the test.
+  // Mocha's own listeners would fail the test, and Node's print.
   const others = process.rawListeners(event) as (() => void)[];
   process.removeAllListeners(event);
   process.on(event, note);

@@ -1,3 +1,4 @@
+import { listenForAbort } from '../../abortable-signal.js';
 import { EndpointError } from '../../errors.js';
 import { SocketLike } from '../../socket-like.js';
 import { protocolError, shown, StreamingError } from './errors.js';
@@ -53,7 +54,7 @@ export class ForwardedSocket extends SocketLike {
     this.#wire = wire;
     this.#lingerMs = lingerMs;
     this.#signal = signal;
-    signal?.addEventListener('abort', this.#onAbort);
+    if (signal !== undefined) listenForAbort(signal, this.#onAbort);
     wire.listen({
       onData: (channel, data) => this.#receive(channel, data),
       onEnd: (end) => this.#wireEnded(end),

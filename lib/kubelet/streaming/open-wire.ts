@@ -1,10 +1,10 @@
-import { setMaxListeners } from 'node:events';
 import type { ClientRequest, IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { formatEndpoint } from '../../errors.js';
 import { unlessAborted } from '../../unless-aborted.js';
 import type { KubeletAccess } from '../kubelet-access.js';
-import { KubeletError, KubeletTimeoutError } from '../errors.js';
+import { KubeletError } from '../errors.js';
+import { within } from '../within.js';
 import { protocolError, shown } from './errors.js';
 import { loadWs } from './load-ws.js';
 import { Wire } from './wire.js';
@@ -33,26 +33,16 @@ export interface WireRequest {
  *
  * @throws {@link KubeletError} when the kubelet refuses; {@link KubeletTimeoutError}; {@link StreamingError}; errors of the dial and of TLS as they are; the signal's reason
  */
-export async function openWire<T>(
+export function openWire<T>(
   access: KubeletAccess,
   request: WireRequest,
   take: (wire: Wire) => T,
 ): Promise<T> {
   const { signal, timeoutMs = access.timeoutMs } = request;
-  const giveUp = new AbortController();
-  const onAbort = (): void => giveUp.abort(signal?.reason);
-  const timer = setTimeout(() => giveUp.abort(timeout(access, timeoutMs)), timeoutMs);
-  try {
-    signal?.throwIfAborted();
-    // One signal for many streams, such as a shutdown's, is no leak for Node to warn of.
-    if (signal instanceof EventTarget) setMaxListeners(0, signal);
-    signal?.addEventListener('abort', onAbort);
-    const headers = await unlessAborted(access.headers(), giveUp.signal);
-    return await connect(access, request, { headers, signal: giveUp.signal }, take);
-  } finally {
-    clearTimeout(timer);
-    signal?.removeEventListener('abort', onAbort);
-  }
+  return within(access, { timeoutMs, signal, what: 'open the stream' }, async (given) => {
+    const headers = await unlessAborted(access.headers(), given);
+    return connect(access, request, { headers, signal: given }, take);
+  });
 }
 
 function connect<T>(
@@ -136,9 +126,4 @@ async function readStart(response: IncomingMessage): Promise<string> {
     // What there is of it says more than that it was cut off.
   }
   return Buffer.concat(chunks).toString('utf8', 0, MAX_REFUSAL_BYTES);
-}
-
-function timeout({ node, host, port }: KubeletAccess, timeoutMs: number): KubeletTimeoutError {
-  const problem = `the kubelet of ${node} did not open the stream within ${timeoutMs} ms`;
-  return new KubeletTimeoutError(problem, { node, host, port });
 }

@@ -1,4 +1,5 @@
 import { Readable, Writable } from 'node:stream';
+import { listenForAbort } from '../../abortable-signal.js';
 import { InvalidOptionError } from '../../errors.js';
 import { integer, objectOf } from '../../validation.js';
 import { protocolError, shown, StreamingError } from './errors.js';
@@ -86,7 +87,7 @@ export class RemoteProcess implements AsyncDisposable {
     this.stdin = this.#input ?? closedInput();
     this.exit = new Promise((resolve, reject) => (this.#settleExit = { resolve, reject }));
     this.exit.catch(() => undefined);
-    signal?.addEventListener('abort', this.#onAbort);
+    if (signal !== undefined) listenForAbort(signal, this.#onAbort);
     wire.listen({
       onData: (channel, data) => this.#receive(channel, data),
       onEnd: (end) => this.#wireEnded(end),
