@@ -4,8 +4,9 @@ import https from 'node:https';
 import { TLSSocket } from 'node:tls';
 import { messageOf } from '../errors.js';
 import { unlessAborted } from '../unless-aborted.js';
-import { KubeletAnswerError, KubeletError } from './errors.js';
+import { KubeletAnswerError } from './errors.js';
 import type { KubeletAccess } from './kubelet-access.js';
+import { refusalIn } from './refusal.js';
 import { within } from './within.js';
 
 interface AskOptions {
@@ -13,12 +14,6 @@ interface AskOptions {
   /** Called when the request has a connection that is up and verified. */
   readonly onConnect?: (() => void) | undefined;
 }
-
-/** What a kubelet says when it refuses takes a line; the API server reads as much. */
-const MAX_REFUSAL_LENGTH = 50_000;
-
-/** How long it may take to say it, in milliseconds, once it has begun: a log has no deadline of its own. */
-const REFUSAL_MS = 5000;
 
 /** More than any kubelet has to tell in one answer: a Pod takes some 20 KB, and a node seldom has more than 500. */
 const MAX_BODY_LENGTH = 64 * 2 ** 20;
@@ -96,33 +91,6 @@ function whenConnected(request: ClientRequest, onConnect: () => void): void {
 function isDead(request: ClientRequest, error: unknown): boolean {
   const { code } = error as { readonly code?: unknown };
   return request.reusedSocket && (code === 'ECONNRESET' || code === 'EPIPE');
-}
-
-/** Whatever its body is, the status is told. */
-async function refusalIn(
-  response: IncomingMessage,
-  { node, host, port }: KubeletAccess,
-  signal: AbortSignal,
-): Promise<KubeletError> {
-  const text = await beginningOf(response);
-  signal.throwIfAborted();
-  return new KubeletError(response.statusCode ?? 0, text, { node, host, port });
-}
-
-async function beginningOf(response: IncomingMessage): Promise<string> {
-  let text = '';
-  const timer = setTimeout(() => response.destroy(), REFUSAL_MS);
-  try {
-    for await (const part of response.setEncoding('utf8')) {
-      text += part as string;
-      if (text.length >= MAX_REFUSAL_LENGTH) break;
-    }
-  } catch {
-    // What there is of it is better than nothing.
-  } finally {
-    clearTimeout(timer);
-  }
-  return text;
 }
 
 async function textOf(

@@ -3,7 +3,7 @@ import type { Socket } from 'node:net';
 import { formatEndpoint } from '../../errors.js';
 import { unlessAborted } from '../../unless-aborted.js';
 import type { KubeletAccess } from '../kubelet-access.js';
-import { KubeletError } from '../errors.js';
+import { refusalIn } from '../refusal.js';
 import { within } from '../within.js';
 import { protocolError, shown } from './errors.js';
 import { loadWs } from './load-ws.js';
@@ -11,9 +11,6 @@ import { Wire } from './wire.js';
 
 /** Far more than a kubelet sends in one message, which is what its runtime gives it: 32 KiB. */
 const MAX_MESSAGE_BYTES = 1024 * 1024;
-
-/** A refusal is a line or two. */
-const MAX_REFUSAL_BYTES = 16 * 1024;
 
 export interface WireRequest {
   /** Path and query as the kubelet names them. */
@@ -95,35 +92,17 @@ function connectError({ node }: KubeletAccess, error: Error): Error {
 }
 
 async function refusal(
-  { node, host, port }: KubeletAccess,
+  access: KubeletAccess,
   protocols: readonly string[],
   request: ClientRequest,
   response: IncomingMessage,
   signal: AbortSignal,
 ): Promise<Error> {
-  const status = response.statusCode ?? 0;
-  const text = await unlessAborted(readStart(response), signal).finally(() => request.destroy());
-  if (status === 403 && text.trim() === '') {
-    return protocolError(
-      node,
-      `answers 403 without a text, as to subprotocols of which it knows none: ${protocols.join(', ')}`,
-    );
-  }
-  return new KubeletError(status, text, { node, host, port });
-}
-
-/** The beginning of a text, also of one that is cut off. */
-async function readStart(response: IncomingMessage): Promise<string> {
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  try {
-    for await (const chunk of response as AsyncIterable<Buffer>) {
-      chunks.push(chunk);
-      bytes += chunk.length;
-      if (bytes >= MAX_REFUSAL_BYTES) break;
-    }
-  } catch {
-    // What there is of it says more than that it was cut off.
-  }
-  return Buffer.concat(chunks).toString('utf8', 0, MAX_REFUSAL_BYTES);
+  const told = refusalIn(response, access, signal);
+  const error = await unlessAborted(told, signal).finally(() => request.destroy());
+  if (error.status !== 403 || error.text.trim() !== '') return error;
+  return protocolError(
+    access.node,
+    `answers 403 without a text, as to subprotocols of which it knows none: ${protocols.join(', ')}`,
+  );
 }
