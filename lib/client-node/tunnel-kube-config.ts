@@ -4,6 +4,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { KubeConfig, type Cluster, type RequestContext } from '@kubernetes/client-node';
 import type { Dialer } from '../dialer.js';
 import { InvalidOptionError } from '../errors.js';
+import { retire } from '../http/agent-sockets.js';
 import { httpAgent } from '../http/http-agent.js';
 import { httpsAgent } from '../http/https-agent.js';
 import { undiciConnector, type UndiciConnector } from '../http/undici-connector.js';
@@ -152,10 +153,4 @@ function tlsOptionsOf(options: TlsOptions): TlsOptions {
 /** As the library itself says it. */
 function plainText(): Error {
   return new Error('HTTP protocol is not allowed when skipTLSVerify is not set or false');
-}
-
-/** Closes what an agent keeps, now and from now on; requests under way go on. */
-function retire(agent: Agent): void {
-  agent.maxFreeSockets = 0;
-  for (const socket of Object.values(agent.freeSockets).flatMap((sockets) => sockets ?? [])) socket.destroy();
 }

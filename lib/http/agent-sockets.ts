@@ -33,13 +33,21 @@ export function adopt(socket: Duplex, stream: PendingSocket): void {
  * socket.
  */
 export function dropDeadSockets(agent: Agent): void {
-  const free = Object.values(agent.freeSockets).flatMap((sockets) => sockets ?? []);
-  for (const socket of free) {
+  for (const socket of freeSockets(agent)) {
     if (streams.get(socket)?.isReusable !== false) continue;
     socket.destroy();
     socket.emit('agentRemove');
   }
 }
+
+/** Closes what an agent keeps, now and from now on; requests under way go on. */
+export function retire(agent: Agent): void {
+  agent.maxFreeSockets = 0;
+  for (const socket of freeSockets(agent)) socket.destroy();
+}
+
+const freeSockets = (agent: Agent): readonly Duplex[] =>
+  Object.values(agent.freeSockets).flatMap((sockets) => sockets ?? []);
 
 /** Tells whether the dialer's `close()` has to wait for a socket: not for one that is kept for later. TLS sockets do not pass it on. */
 export function setKept(socket: Duplex, kept: boolean): void {

@@ -1,6 +1,7 @@
 import type { Duplex, Readable } from 'node:stream';
 import type { Dialer } from '../dialer.js';
 import { ClosedError, InvalidOptionError } from '../errors.js';
+import { retire } from '../http/agent-sockets.js';
 import { abortSignal, describeValue, objectOf, optional, type Check } from '../validation.js';
 import { KubeletAnswerError } from './errors.js';
 import type { KubeletAccess } from './kubelet-access.js';
@@ -173,12 +174,8 @@ export class KubeletClient implements AsyncDisposable {
    * its signal.
    */
   close(): Promise<void> {
-    const { agent } = this.#access;
     this.#isClosed = true;
-    agent.maxFreeSockets = 0;
-    for (const sockets of Object.values(agent.freeSockets)) {
-      for (const socket of sockets ?? []) socket.destroy();
-    }
+    retire(this.#access.agent);
     return Promise.resolve();
   }
 
