@@ -1,4 +1,5 @@
 import { isIPv4, isIPv6 } from 'node:net';
+import type { Dialer } from './dialer.js';
 import { InvalidOptionError } from './errors.js';
 import { spelledOut } from './printable.js';
 
@@ -268,4 +269,17 @@ function problemOfName(text: string): string | undefined {
   return international
     ? 'must be a host name in ASCII; write an international name in its xn-- form'
     : 'must be a host name or IP address';
+}
+
+/**
+ * The first argument of whatever goes through a dialer.
+ *
+ * @throws {@link InvalidOptionError} `ERR_TUNNEL_INVALID_OPTION`
+ */
+export function checkDialer(dialer: unknown): asserts dialer is Dialer {
+  if (typeof (dialer as Partial<Dialer> | null | undefined)?.dial === 'function') return;
+  throw new InvalidOptionError(
+    'dialer',
+    `must have a dial() as a TunnelDialer has, got ${describeKind(dialer)}`,
+  );
 }

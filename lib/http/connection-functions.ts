@@ -2,7 +2,7 @@ import type { Socket } from 'node:net';
 import type { ConnectionOptions, TLSSocket } from 'node:tls';
 import type { Dialer } from '../dialer.js';
 import { InvalidOptionError } from '../errors.js';
-import { describeKind } from '../validation.js';
+import { checkDialer, describeKind } from '../validation.js';
 import { adopt } from './agent-sockets.js';
 import {
   checkConnectionOptions,
@@ -12,7 +12,6 @@ import {
 } from './connection-options.js';
 import { Connections } from './connections.js';
 import { checkRequest, endpointOf, type ConnectOptions } from './endpoint.js';
-import { checkDialer } from './options.js';
 import { PendingSocket } from './pending-socket.js';
 import { serverNameOf } from './tls-handshake.js';
 

@@ -1,9 +1,10 @@
 import { Agent, type ClientRequest } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { Dialer } from '../dialer.js';
+import { checkDialer } from '../validation.js';
 import { adopt, dropDeadSockets, setKept, type AgentMethods } from './agent-sockets.js';
 import { checkRequest, endpointOf, type ConnectOptions } from './endpoint.js';
-import { checkDialer, checkHttpOptions, type TunnelHttpAgentOptions } from './options.js';
+import { checkHttpOptions, type TunnelHttpAgentOptions } from './options.js';
 import { PendingSocket } from './pending-socket.js';
 
 const { addRequest, keepSocketAlive } = Agent.prototype as unknown as AgentMethods;

@@ -2,7 +2,6 @@ import { X509Certificate } from 'node:crypto';
 import type { AgentOptions as HttpAgentOptions } from 'node:http';
 import type { AgentOptions as HttpsAgentOptions } from 'node:https';
 import { createSecureContext, type SecureContextOptions } from 'node:tls';
-import type { Dialer } from '../dialer.js';
 import { InvalidOptionError } from '../errors.js';
 import {
   boolean,
@@ -88,15 +87,6 @@ const httpsAgentChecks = { ...agentChecks, ...tlsChecks };
 
 /** The options that Node's agents do not have; Node takes any that it does not know. */
 const OURS = ['node', 'tlsHandshakeTimeoutMs', 'tls'];
-
-/** @throws {@link InvalidOptionError} `ERR_TUNNEL_INVALID_OPTION` */
-export function checkDialer(dialer: unknown): asserts dialer is Dialer {
-  if (typeof (dialer as Partial<Dialer> | null | undefined)?.dial === 'function') return;
-  throw new InvalidOptionError(
-    'dialer',
-    `must have a dial() as a TunnelDialer has, got ${describeKind(dialer)}`,
-  );
-}
 
 /**
  * Options for Node's `http.Agent`: checked, without those that are `undefined`.

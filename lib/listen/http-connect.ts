@@ -3,12 +3,13 @@ import type { Duplex } from 'node:stream';
 import { debug } from '../diagnostics.js';
 import type { Dialer } from '../dialer.js';
 import { messageOf } from '../errors.js';
+import { checkDialer } from '../validation.js';
 import { urlOf, type AddressOf, type TcpPlace, type UnixPlace } from './address.js';
 import { failureOf, type Failure } from './failure.js';
 import { httpAnswer } from './http-answer.js';
 import { LocalListener } from './local-listener.js';
 import { Login } from './login.js';
-import { checkDialer, checkHttpConnectOptions, type HttpConnectOptions } from './options.js';
+import { checkHttpConnectOptions, type HttpConnectOptions } from './options.js';
 import type { Session } from './session.js';
 
 /** RFC 9110 §9.3.6: no fields are needed, and none may speak of a body. */

@@ -1,7 +1,8 @@
 import type { Dialer } from '../dialer.js';
+import { checkDialer } from '../validation.js';
 import type { AddressOf, TcpPlace, UnixPlace } from './address.js';
 import { LocalListener } from './local-listener.js';
-import { checkDialer, checkListenOptions, type ListenOptions } from './options.js';
+import { checkListenOptions, type ListenOptions } from './options.js';
 
 /**
  * Listens on this machine, and gives each client that connects a stream to one endpoint: OpenSSH's `-L`, for clients that only take

@@ -1,5 +1,4 @@
 import { dirname, resolve } from 'node:path';
-import type { Dialer } from '../dialer.js';
 import { InvalidOptionError } from '../errors.js';
 import {
   boolean,
@@ -174,14 +173,5 @@ function guarded<Options extends CheckedProxy>(options: Options): Options {
   throw new InvalidOptionError(
     'at.host',
     `${at.host} may be reached from other machines, and whoever reaches the proxy gets wherever the nodes get: set username and password, or insecureWithoutPassword: true`,
-  );
-}
-
-/** @throws {@link InvalidOptionError} `ERR_TUNNEL_INVALID_OPTION` */
-export function checkDialer(dialer: unknown): asserts dialer is Dialer {
-  if (typeof (dialer as Partial<Dialer> | null | undefined)?.dial === 'function') return;
-  throw new InvalidOptionError(
-    'dialer',
-    `must have a dial() as a TunnelDialer has, got ${describeKind(dialer)}`,
   );
 }

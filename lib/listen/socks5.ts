@@ -1,12 +1,13 @@
 import { debug } from '../diagnostics.js';
 import type { Dialer } from '../dialer.js';
 import { messageOf } from '../errors.js';
+import { checkDialer } from '../validation.js';
 import { urlOf, type AddressOf, type TcpPlace, type UnixPlace } from './address.js';
 import { ByteReader } from './byte-reader.js';
 import { failureOf } from './failure.js';
 import { LocalListener } from './local-listener.js';
 import { Login } from './login.js';
-import { checkDialer, checkSocks5Options, type Socks5Options } from './options.js';
+import { checkSocks5Options, type Socks5Options } from './options.js';
 import type { Session } from './session.js';
 import { failed, greet, readRequest, Socks5Refusal, succeeded } from './socks5-protocol.js';
 
