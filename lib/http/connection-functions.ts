@@ -23,7 +23,8 @@ export type CreateHttp2Connection = (authority: URL, options: object) => Socket;
 
 /**
  * Makes the connections of `http.request` and of `ws` (`ws:`) that are to have no agent, as their option `createConnection`: each request
- * has one of its own, and nothing is kept. An agent that is given beside it takes precedence. See {@link httpAgent} for errors.
+ * has one of its own, and nothing is kept. The request's `timeout` counts from the dial on. An agent that is given beside it takes
+ * precedence. See {@link httpAgent} for errors.
  *
  * @example
  * ```ts
@@ -36,8 +37,10 @@ export function httpConnection(dialer: Dialer, options: TunnelConnectionOptions 
   checkDialer(dialer);
   const connections = new Connections(dialer, checkConnectionOptions(options));
   return (request) => {
-    const { host, port } = endpointOf(requestOptions(request));
+    const asked = requestOptions(request);
+    const { host, port } = endpointOf(asked);
     const stream = connections.open(host, port, PendingSocket);
+    if (asked.timeout) stream.setTimeout(asked.timeout);
     connections.follow(stream);
     adopt(stream, stream);
     return stream as unknown as Socket;
@@ -63,6 +66,7 @@ export function httpsConnection(dialer: Dialer, options: TunnelTlsConnectionOpti
     const { host, port } = endpointOf(asked);
     const stream = connections.open(host, port, PendingSocket);
     const socket = secure(connections, stream, host, { ALPNProtocols: ['http/1.1'], ...asked });
+    if (asked.timeout) socket.setTimeout(asked.timeout);
     adopt(socket, stream);
     return socket;
   };

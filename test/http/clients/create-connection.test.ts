@@ -78,6 +78,21 @@ for (const scheme of ['http', 'https'] as const) {
       expect(await failed).to.equal(reason);
     });
 
+    it("emits the request's timeout, for a dial and for an endpoint that never answers", async () => {
+      const { port } = await stage.endpoint(silent);
+      const timedOut = (): Promise<void> =>
+        new Promise((resolve, reject) => {
+          const { request } = scheme === 'http' ? http : https;
+          const asking = request({ host: '127.0.0.1', port, createConnection: connection(), timeout: 30 });
+          asking.on('timeout', () => asking.destroy(new Error('mine'))).on('error', () => undefined);
+          asking.once('timeout', resolve).once('response', reject).end();
+        });
+      await timedOut();
+      stage.ssh.faults.neverAnswer();
+      await timedOut();
+      await stage.ssh.until(({ channels }) => channels === 0);
+    });
+
     it('carries the request by the node that is asked for', async () => {
       const error = await rejection(ask({ port: 80, createConnection: connection({ node: 'node-2' }) }));
       expect(error).to.include({ code: 'ERR_TUNNEL_NO_ROUTE' });
