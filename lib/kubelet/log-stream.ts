@@ -79,7 +79,7 @@ export class LogStream extends Readable {
       const { signal } = this.#request;
       if (signal !== undefined) listenForAbort(signal, this.#onAbort);
       if (signal?.aborted === true) this.#giveUp();
-      else void this.#run();
+      else this.#run().catch((error: unknown) => this.#fail(error));
     });
   }
 
@@ -221,7 +221,9 @@ export class LogStream extends Readable {
     const since = this.#lines?.again();
     if (since !== undefined)
       return { ...asked, tailLines: undefined, sinceSeconds: undefined, sinceTime: since };
-    const ago = (seconds: number): string => new Date(this.#begunAt.getTime() - seconds * 1000).toISOString();
+    // The kubelet's clock, or a caller who means always, may lead to where there is no date.
+    const ago = (seconds: number): string =>
+      new Date(Math.max(0, this.#begunAt.getTime() - seconds * 1000)).toISOString();
     if (tailLines === 0)
       return { ...asked, tailLines: undefined, sinceSeconds: undefined, sinceTime: ago(0) };
     if (sinceSeconds === undefined) return asked;

@@ -168,7 +168,8 @@ export class TimedLines {
 const MAX_TIME_LENGTH = 36;
 const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)(?= )/;
 
-/** The time at the beginning of a line, which a blank follows. */
+/** The time at the beginning of a line, which a blank follows. Digits that are no time, such as those of a 99th hour, are none. */
 function timeOf(line: Buffer): string | undefined {
-  return TIME.exec(line.toString('latin1', 0, MAX_TIME_LENGTH))?.[0];
+  const time = TIME.exec(line.toString('latin1', 0, MAX_TIME_LENGTH))?.[0];
+  return time === undefined || Number.isNaN(Date.parse(time)) ? undefined : time;
 }

@@ -56,6 +56,14 @@ describe('kubelet: lines with times', () => {
     expect(lines.again()).to.equal(undefined);
   });
 
+  it('that begin with what only looks like a time have none, and do not disturb the rest', () => {
+    const lines = new TimedLines({ ...plain, startsAnywhere: true });
+    const text = '9999-99-99T99:99:99Z b\n2026-01-01T00:00:00+99:99 c\n';
+    expect(lines.push(Buffer.from(text)).toString()).to.equal(text);
+    lines.push(Buffer.from(`2026-01-01T00:00:00Z a\n2026-01-01T00:00:01Z a\n${text}`));
+    expect(lines.again()).to.equal('2026-01-01T00:00:01Z');
+  });
+
   it('may be empty, and hold whatever bytes', () => {
     const bytes = Buffer.concat([
       Buffer.from('2026-01-01T00:00:00Z \n2026-01-01T00:00:01Z '),
