@@ -1,4 +1,3 @@
-import { once } from 'node:events';
 import type { ClientRequest, IncomingMessage } from 'node:http';
 import https from 'node:https';
 import { TLSSocket } from 'node:tls';
@@ -70,13 +69,24 @@ async function answerTo(
   try {
     if (signal.aborted) onAbort();
     request.end();
-    const [response] = (await once(request, 'response')) as [IncomingMessage];
+    const response = await responseTo(request, access);
     if (response.statusCode === 200) return response;
     throw await refusalIn(response, access, signal);
   } catch (error) {
     if (signal.aborted) throw signal.reason;
     throw error;
   }
+}
+
+function responseTo(request: ClientRequest, { node, host, port }: KubeletAccess): Promise<IncomingMessage> {
+  return new Promise((resolve, reject) => {
+    request.once('response', resolve).once('error', reject);
+    // An upgrade that nobody asked for is closed by Node, which tells nothing else of it.
+    request.once('close', () => {
+      const problem = `the kubelet of ${node} switched to another protocol in place of an answer: is it a kubelet?`;
+      reject(new KubeletAnswerError(problem, { node, host, port }));
+    });
+  });
 }
 
 function whenConnected(request: ClientRequest, onConnect: () => void): void {

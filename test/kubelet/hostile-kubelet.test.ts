@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { createServer, type TLSSocket } from 'node:tls';
 import { LogCutError, type KubeletClient } from '../../lib/kubelet/index.js';
 import { createAuthority } from '../../lib/testing/index.js';
-import { unhandledDuring, until } from '../support/dialer.js';
+import { rejection, unhandledDuring, until } from '../support/dialer.js';
 import { KubeletStage } from './stage.js';
 
 const container = { namespace: 'default', pod: 'web', container: 'app' };
@@ -31,6 +31,14 @@ describe('kubelet: one that means harm', () => {
     const node = { name: stage.ssh.spec.name, address: '127.0.0.1', port };
     return stage.client({ node, certificateAuthority: authority.certificate, timeoutMs: 5000 });
   }
+
+  it('and switches protocols unasked fails the call at once', async () => {
+    const upgrade = 'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\nrubbish';
+    const client = await clientOf((socket) => socket.write(upgrade));
+    expect(await rejection(client.healthz())).to.include({ code: 'ERR_KUBELET_ANSWER' });
+    expect(await rejection(client.logs(container))).to.include({ code: 'ERR_KUBELET_ANSWER' });
+    await until('no channel', () => stage.ssh.channels === 0);
+  });
 
   for (const [what, date, sinceSeconds] of [
     ['whose clock shows no date that can be reckoned with', '-271821-04-20T00:00:00Z', 5],
