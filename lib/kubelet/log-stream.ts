@@ -7,6 +7,7 @@ import { messageOf } from '../errors.js';
 import { KubeletError, LogCutError, type LogPosition } from './errors.js';
 import type { KubeletAccess } from './kubelet-access.js';
 import { logPath, type LogQuery, type LogRequest } from './log-options.js';
+import { ownMemory } from './own-memory.js';
 import { Patience } from './patience.js';
 import { ask } from './request.js';
 import { TimedLines } from './timed-lines.js';
@@ -141,7 +142,7 @@ export class LogStream extends Readable {
     this.#left -= given.length;
     if (given.length === 0 || this.destroyed) return;
     const room = new Promise<void>((resolve) => (this.#room = resolve));
-    if (!this.push(given)) await room;
+    if (!this.push(ownMemory(given))) await room;
   }
 
   #finish(): void {

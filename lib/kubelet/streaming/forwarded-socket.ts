@@ -1,6 +1,7 @@
 import { listenForAbort } from '../../abortable-signal.js';
 import { EndpointError } from '../../errors.js';
 import { SocketLike } from '../../socket-like.js';
+import { ownMemory } from '../own-memory.js';
 import { protocolError, shown, StreamingError } from './errors.js';
 import type { Wire, WireEnd } from './wire.js';
 
@@ -151,7 +152,7 @@ export class ForwardedSocket extends SocketLike {
     this.#bytesRead += data.length;
     this.noteTraffic();
     this.#linger?.refresh();
-    if (!this.push(data)) this.#wire.pause();
+    if (!this.push(ownMemory(data))) this.#wire.pause();
   }
 
   /** Behind a full reader the pod cannot be heard: only silence while we listen counts. */

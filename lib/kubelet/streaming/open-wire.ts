@@ -12,6 +12,9 @@ import { Wire } from './wire.js';
 /** Far more than a kubelet sends in one message, which is what its runtime gives it: 32 KiB. */
 const MAX_MESSAGE_BYTES = 1024 * 1024;
 
+/** A kubelet sends a message in one piece; each piece may hold 16 KiB of what came with it. */
+const MAX_FRAGMENTS = 64;
+
 export interface WireRequest {
   /** Path and query as the kubelet names them. */
   readonly path: string;
@@ -54,6 +57,7 @@ function connect<T>(
       agent: access.agent,
       headers,
       maxPayload: MAX_MESSAGE_BYTES,
+      maxFragments: MAX_FRAGMENTS,
       perMessageDeflate: false,
     });
     let socket: Socket | undefined;

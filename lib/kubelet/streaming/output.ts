@@ -1,4 +1,5 @@
 import { Readable } from 'node:stream';
+import { ownMemory } from '../own-memory.js';
 
 const HIGH_WATER_MARK_BYTES = 64 * 1024;
 
@@ -24,7 +25,7 @@ export class Output extends Readable {
 
   /** What a reader that has gone does not want is dropped, as everything would be by /dev/null. */
   receive(data: Buffer): void {
-    if (!this.destroyed && !this.push(data)) this.#setFull(true);
+    if (!this.destroyed && !this.push(ownMemory(data))) this.#setFull(true);
   }
 
   override _read(): void {

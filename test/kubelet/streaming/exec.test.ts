@@ -54,6 +54,29 @@ describe('kubelet: exec and attach', () => {
     expect(peer.request.headers['sec-websocket-extensions']).to.equal(undefined);
   });
 
+  it('keeps no more of what came than what waits to be read', async () => {
+    const { process, peer } = await start({ stderr: false });
+    const tail = Buffer.from([0x82, 2, 1, 0x41]);
+    // One byte of output at the end of 16 KiB of pongs, which nobody asked for.
+    const pong = Buffer.concat([Buffer.from([0x8a, 125]), Buffer.alloc(125)]);
+    const block = Buffer.concat([...Array.from({ length: 128 }, () => pong), tail]);
+    for (let count = 0; count < 20; count += 1) peer.socket.write(block);
+    await until('all of it', () => process.stdout.readableLength === 20);
+    const kept = new Set<ArrayBufferLike>();
+    process.stdout.on('data', ({ buffer }: Buffer) => kept.add(buffer));
+    await until('the last', () => process.stdout.readableLength === 0);
+    const bytes = [...kept].reduce((sum, { byteLength }) => sum + byteLength, 0);
+    expect(bytes).to.be.at.most(4 * Buffer.poolSize);
+    process.destroy();
+  });
+
+  it('takes no message in endless pieces', async () => {
+    const { process, peer } = await start();
+    peer.socket.write(Buffer.from([0x02, 1, 1]));
+    for (let count = 0; count < 100; count += 1) peer.socket.write(Buffer.from([0x00, 1, 0x41]));
+    expect(await rejection(process.exit)).to.include({ code: 'ERR_KUBELET_PROTOCOL' });
+  });
+
   it('attaches without a command, and with a terminal without stderr', async () => {
     const next = kubelet.next();
     const process = await openAttach(kubelet.access, { ...target, stdin: true, tty: true });
