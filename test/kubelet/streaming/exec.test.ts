@@ -215,6 +215,20 @@ describe('kubelet: exec and attach', () => {
     expect((await failed).code).to.equal('ECONNRESET');
   });
 
+  it('fails when the kubelet has begun to close, does not finish, and there is stdin to send', async () => {
+    const { process, peer } = await start({ stdin: true });
+    peer.ws.pause();
+    // A close frame with 1000, RFC 6455 §5.5.1, to which the answer is not read.
+    peer.socket.write(Buffer.from([0x88, 0x02, 0x03, 0xe8]));
+    const writing = setInterval(() => process.stdin.write('x'), 10);
+    try {
+      expect(await rejection(process.exit)).to.include({ code: 'ECONNRESET' });
+    } finally {
+      clearInterval(writing);
+    }
+    await noChannel();
+  });
+
   it('does not end the program by failures that nobody looks at', async () => {
     const unhandled = await unhandledDuring(async () => {
       const { process } = await start({ stdin: true });
