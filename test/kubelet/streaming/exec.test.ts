@@ -188,6 +188,19 @@ describe('kubelet: exec and attach', () => {
     });
   }
 
+  it('under v4 fails on the end of a channel, which only v5 has', async () => {
+    kubelet.protocols = ['v4.channel.k8s.io'];
+    const { process, peer } = await start();
+    peer.send(255, '\x01');
+    expect(await failureOf(process)).to.include({ code: 'ERR_KUBELET_PROTOCOL' });
+  });
+
+  it('takes no Status for a success that does not say so', async () => {
+    const { process, peer } = await start();
+    peer.status({ status: 'Unknown' });
+    expect(await failureOf(process)).to.include({ code: 'ERR_KUBELET_COMMAND' });
+  });
+
   it('fails all streams and exit when the tunnel is lost, and never ends them', async () => {
     const { process, peer } = await start({ stdin: true });
     peer.send(1, 'first');
