@@ -1,5 +1,5 @@
-import type { Duplex, Readable } from 'node:stream';
-import type { Dialer } from '../dialer.js';
+import type { Readable } from 'node:stream';
+import type { Dialer, TunnelSocket } from '../dialer.js';
 import { ClosedError, InvalidOptionError } from '../errors.js';
 import { retire } from '../http/agent-sockets.js';
 import { abortSignal, describeValue, objectOf, optional, type Check } from '../validation.js';
@@ -122,7 +122,7 @@ export class KubeletClient implements AsyncDisposable {
   }
 
   /**
-   * Opens one connection to a port of a pod: a `Duplex` that passes for a connected `net.Socket`. Needs the package `ws`. That nobody
+   * Opens one connection to a port of a pod, as `dial` opens one to an endpoint. Needs the package `ws`. That nobody
    * listens there is known only later, and destroys it.
    *
    * The pod's end of data is its end. Ours cannot be told, since the protocol has no half-close: after `end()` the answer is read on, and when
@@ -130,7 +130,7 @@ export class KubeletClient implements AsyncDisposable {
    *
    * @throws as {@link KubeletClient.exec}
    */
-  async portForward(options: PortForwardOptions): Promise<Duplex> {
+  async portForward(options: PortForwardOptions): Promise<TunnelSocket> {
     return openPortForward(this.#open(), options);
   }
 

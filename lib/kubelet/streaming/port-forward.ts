@@ -1,4 +1,4 @@
-import type { Duplex } from 'node:stream';
+import type { TunnelSocket } from '../../dialer.js';
 import type { KubeletAccess } from '../kubelet-access.js';
 import { ForwardedSocket } from './forwarded-socket.js';
 import { pathOf } from '../names.js';
@@ -12,7 +12,10 @@ import { checkPortForward, type PortForwardOptions } from './options.js';
  * @throws {@link InvalidOptionError} `ERR_TUNNEL_INVALID_OPTION`; {@link KubeletError} when the kubelet refuses; {@link KubeletTimeoutError}; {@link StreamingError}; errors of the dial and of
  *   TLS as they are; the signal's reason
  */
-export async function openPortForward(access: KubeletAccess, options: PortForwardOptions): Promise<Duplex> {
+export async function openPortForward(
+  access: KubeletAccess,
+  options: PortForwardOptions,
+): Promise<TunnelSocket> {
   const { namespace, pod, port, lingerMs, timeoutMs, signal } = checkPortForward(options);
   const path = `${pathOf('portForward', namespace, pod)}?port=${port}`;
   const request = { path, protocols: ['v4.channel.k8s.io'], timeoutMs, signal };
