@@ -1,9 +1,15 @@
 import type { Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { TunnelDialer } from 'tunnel-dialer';
-import { KubeletClient } from 'tunnel-dialer/kubelet';
-import { reportingDialer, reportingHostKeys, type Report } from './reporting.js';
-import type { LogSource } from './source.js';
+import { createDialer, openOnlyKubelet, type Access } from './access.js';
+import type { ContainerName, LogOptions } from './arguments.js';
+import { reportingDialer, type Report } from './reporting.js';
+
+/** Where a log comes from, and how much of it is wanted. */
+export interface LogSource {
+  readonly access: Access;
+  readonly container: ContainerName;
+  readonly log: LogOptions;
+}
 
 export interface ReadOptions {
   readonly output: Writable;
@@ -13,20 +19,14 @@ export interface ReadOptions {
 
 /** Writes a container's log to `output`, byte for byte, and resolves at its end. */
 export async function readContainerLog(
-  source: LogSource,
+  { access, container, log: wanted }: LogSource,
   { output, signal, report }: ReadOptions,
 ): Promise<void> {
-  const { node, ssh } = source;
-  const name = node.host;
-  await using dialer = new TunnelDialer({
-    nodes: [{ name, address: node.host, port: node.port, selfAddress: source.selfAddress }],
-    ssh: { ...ssh, hostKeys: reportingHostKeys(ssh.hostKeys, report) },
-    pool: { maxConnections: 1 },
-  });
-  await using kubelet = new KubeletClient(reportingDialer(dialer, report), { node: name, ...source.kubelet });
-  report(`connecting to ${node.host} port ${node.port} as ${ssh.username}`);
-  const log = await kubelet.logs({ ...source.container, ...source.log, signal });
-  const isVerified = source.kubelet.insecureSkipTLSVerify !== true;
+  await using dialer = createDialer(access, report);
+  await using kubelet = openOnlyKubelet(reportingDialer(dialer, report), access);
+  report(`connecting to ${kubelet.node} as ${access.ssh.username}`);
+  const log = await kubelet.logs({ ...container, ...wanted, signal });
+  const isVerified = access.kubelet.insecureSkipTLSVerify !== true;
   report(`the kubelet's certificate is ${isVerified ? 'verified' : 'NOT VERIFIED'}`);
   report('the kubelet answers 200');
   await pipeline(log, output, { end: false });

@@ -1,3 +1,4 @@
+import { inColumns } from '../columns.js';
 import { STEPS, type Finding, type Step } from './examine.js';
 
 /** What a person reads: a table, and below it what is wrong with whom. */
@@ -10,13 +11,6 @@ export function tableOf(findings: readonly Finding[]): string {
       ...STEPS.map((step) => cell(finding, step)),
     ]),
   ];
-  const widths = rows[0]?.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0))) ?? [];
-  const lines = rows.map((row) =>
-    row
-      .map((text, column) => text.padEnd(widths[column] ?? 0))
-      .join('  ')
-      .trimEnd(),
-  );
   const troubles = findings.filter(({ isWell }) => !isWell);
   const told = troubles.flatMap(({ name, failed, problem, hint }) => [
     '',
@@ -24,7 +18,7 @@ export function tableOf(findings: readonly Finding[]): string {
     ...(hint === undefined ? [] : [`  ${hint}`]),
   ]);
   const sum = `${findings.length - troubles.length} of ${findings.length} nodes are well`;
-  return [...lines, ...told, '', sum, ''].join('\n');
+  return [...inColumns(rows), ...told, '', sum, ''].join('\n');
 }
 
 function cell({ isWell, failed, ...times }: Finding, step: Step): string {
@@ -36,12 +30,4 @@ function cell({ isWell, failed, ...times }: Finding, step: Step): string {
   if (isWell && step === 'kubelet' && times.kubeletMs === undefined) return '-';
   const ms = { tcp: times.tcpMs, forwarding: times.dialMs, kubelet: times.kubeletMs }[step as string];
   return ms === undefined ? 'ok' : `${ms.toFixed(0)} ms`;
-}
-
-/** A bar that is drawn over itself, as wide as a terminal. */
-export function progressBar(done: number, total: number, troubles: number, width: number): string {
-  const text = ` ${done}/${total} nodes${troubles > 0 ? `, ${troubles} with a trouble` : ''}`;
-  const room = Math.max(0, Math.min(50, width - text.length - 3));
-  const filled = Math.round((done / total) * room);
-  return `\r[${'#'.repeat(filled)}${'.'.repeat(room - filled)}]${text}`;
 }
