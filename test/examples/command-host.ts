@@ -3,10 +3,15 @@
  * needed, because the examples import the package by its name, which only test/tsconfig.json leads to lib/.
  */
 import { Writable } from 'node:stream';
+import { fetchThroughNode } from '../../examples/support/fetch-through-node.js';
 import { fleetHealth } from '../../examples/support/fleet-health/fleet-health.js';
 import { kubeletLogs } from '../../examples/support/kubelet-logs.js';
 
-const COMMANDS = { fleetHealth, kubeletLogs };
+const COMMANDS = {
+  fetchThroughNode,
+  fleetHealth,
+  kubeletLogs,
+};
 
 export interface Order {
   readonly command: keyof typeof COMMANDS;

@@ -1,4 +1,4 @@
-import { fork, spawn, type ChildProcess } from 'node:child_process';
+import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import type { RequestListener } from 'node:http';
@@ -6,16 +6,19 @@ import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { text } from 'node:stream/consumers';
 import {
   createAuthority,
   startKubelet,
+  type Endpoint,
+  type Kubelet,
   type KubeletContainer,
+  type KubeletOptions,
   type SshNode,
 } from '../../lib/testing/index.js';
 import { generateKeyPair } from '../support/ssh-keys.js';
 import type { Order, Outcome } from './command-host.js';
 import { Lab } from '../support/dialer.js';
+import { environment as env, spawnExample, withTsx, type Script, type SpawnOptions } from './script.js';
 
 export const PASSPHRASE = 'secret of a private key';
 export const TOKEN = 'token-of-a-service-account';
@@ -27,11 +30,13 @@ export type Arguments = Record<string, string | undefined>;
 export class Rig extends Lab {
   /** Of the kubelets that a test puts in place of the usual one. */
   readonly #authority = createAuthority('cluster-ca');
+  /** Names that only the node knows. */
+  readonly names = new Map<string, Endpoint>();
   readonly #folder: string;
   /** Where a dial to port 10250 arrives. */
   #kubeletPort = 1;
   #ssh: SshNode | undefined;
-  #log: KubeletContainer | undefined;
+  #kubelet: Kubelet | undefined;
 
   private constructor(folder: string) {
     super();
@@ -44,24 +49,29 @@ export class Rig extends Lab {
     return this.#ssh;
   }
 
-  /** What the container `app` of the pod `web` prints. */
-  get log(): KubeletContainer {
-    if (this.#log === undefined) throw new Error('not started yet');
-    return this.#log;
+  get kubelet(): Kubelet {
+    if (this.#kubelet === undefined) throw new Error('not started yet');
+    return this.#kubelet;
   }
 
-  static async start(): Promise<Rig> {
+  /** What the container `app` of the pod `web` prints. */
+  get log(): KubeletContainer {
+    return this.kubelet.container('default', 'web', 'app');
+  }
+
+  static async start(options: KubeletOptions = {}): Promise<Rig> {
     const rig = new Rig(await mkdtemp(join(tmpdir(), 'kubelet-logs-test-')));
     const encrypted = generateKeyPair('ecdsa', PASSPHRASE);
     const node = await rig.node({
       authorizedKeys: [encrypted.publicKey],
-      redirect: (_host, port) => (port === 10250 ? { host: '127.0.0.1', port: rig.#kubeletPort } : undefined),
+      redirect: (host, port) =>
+        port === 10250 ? { host: '127.0.0.1', port: rig.#kubeletPort } : rig.names.get(host),
     });
     rig.#ssh = node;
-    const kubelet = await startKubelet({ tokens: [TOKEN] });
+    const kubelet = await startKubelet({ tokens: [TOKEN], ...options });
     rig.onEnd(() => kubelet.close());
     rig.#kubeletPort = kubelet.port;
-    rig.#log = kubelet.container('default', 'web', 'app');
+    rig.#kubelet = kubelet;
     const client = kubelet.clientCertificate({ commonName: 'admin' });
     await rig.file('key', node.ssh.privateKey);
     await rig.file('encrypted-key', encrypted.privateKey);
@@ -116,26 +126,12 @@ export class Rig extends Lab {
   }
 
   /** Runs a script of examples/ in a process of its own, which ends with the test at the latest. */
-  spawn(script: string, argv: readonly string[] = []): Script {
-    const child = spawn(process.execPath, [...withTsx, `examples/${script}`, ...argv], {
-      env,
-      stdio: ['ignore', 'pipe', 'pipe'],
-    });
-    this.onEnd(() => child.kill('SIGKILL'));
-    const errors = text(child.stderr);
-    return {
-      child,
-      stdout: child.stdout,
-      ended: once(child, 'close').then(async ([code]) => ({
-        code: code as number | null,
-        errors: await errors,
-      })),
-    };
+  spawn(script: string, argv: readonly string[] = [], options: SpawnOptions = {}): Script {
+    const started = spawnExample(script, argv, options);
+    this.onEnd(() => started.child.kill('SIGKILL'));
+    return started;
   }
 }
-
-const withTsx = ['--import', 'tsx'];
-const env = { PATH: process.env.PATH, TSX_TSCONFIG_PATH: 'test/tsconfig.json' };
 
 /** Runs a command in one process, one time after the other. */
 export class CommandHost {
@@ -161,10 +157,4 @@ export class CommandHost {
     this.#child.disconnect();
     await ended;
   }
-}
-
-export interface Script {
-  readonly child: ChildProcess;
-  readonly stdout: NodeJS.ReadableStream;
-  readonly ended: Promise<{ readonly code: number | null; readonly errors: string }>;
 }
