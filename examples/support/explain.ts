@@ -19,6 +19,8 @@ export interface Hints {
   readonly endpoint?: string;
   /** The tunnel broke while a stream was open. */
   readonly cut?: string;
+  /** The kubelet cannot tell a command that its stdin has ended. */
+  readonly stdinEnd?: string;
   /** What was asked for does not exist. */
   readonly notFound?: string;
 }
@@ -131,6 +133,7 @@ function hintFor(error: unknown, hints: Hints): string | undefined {
   if (error instanceof EndpointError) return error.code === 'ECONNRESET' ? undefined : endpoint;
   if (error instanceof TransportError && error.code === 'ECONNRESET') return hints.cut;
   const { code } = error as { code?: unknown };
+  if (code === 'ERR_KUBELET_NO_HALF_CLOSE' && hints.stdinEnd !== undefined) return hints.stdinEnd;
   if (code === 'EADDRINUSE') return 'take another port';
   const isKubelet = hints.peer === undefined;
   if (UNKNOWN_AUTHORITY.includes(code)) {

@@ -5,11 +5,13 @@
 import { Writable } from 'node:stream';
 import { fetchThroughNode } from '../../examples/support/fetch-through-node.js';
 import { fleetHealth } from '../../examples/support/fleet-health/fleet-health.js';
+import { kubeletExec } from '../../examples/support/kubelet-exec.js';
 import { kubeletLogs } from '../../examples/support/kubelet-logs.js';
 
 const COMMANDS = {
   fetchThroughNode,
   fleetHealth,
+  kubeletExec,
   kubeletLogs,
 };
 

@@ -5,6 +5,7 @@ import { CommandHost } from './rig.js';
 const COMMANDS: readonly [command: Order['command'], name: string, canDemo: boolean][] = [
   ['fetchThroughNode', 'fetch-through-node', true],
   ['fleetHealth', 'fleet-health', false],
+  ['kubeletExec', 'kubelet-exec', true],
   ['kubeletLogs', 'kubelet-logs', false],
 ];
 
