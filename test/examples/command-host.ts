@@ -7,12 +7,14 @@ import { fetchThroughNode } from '../../examples/support/fetch-through-node.js';
 import { fleetHealth } from '../../examples/support/fleet-health/fleet-health.js';
 import { kubeletExec } from '../../examples/support/kubelet-exec.js';
 import { kubeletLogs } from '../../examples/support/kubelet-logs.js';
+import { portForward } from '../../examples/support/port-forward.js';
 
 const COMMANDS = {
   fetchThroughNode,
   fleetHealth,
   kubeletExec,
   kubeletLogs,
+  portForward,
 };
 
 export interface Order {

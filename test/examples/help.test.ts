@@ -7,6 +7,7 @@ const COMMANDS: readonly [command: Order['command'], name: string, canDemo: bool
   ['fleetHealth', 'fleet-health', false],
   ['kubeletExec', 'kubelet-exec', true],
   ['kubeletLogs', 'kubelet-logs', false],
+  ['portForward', 'port-forward', true],
 ];
 
 describe('examples: --help', () => {
