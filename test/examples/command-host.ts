@@ -8,6 +8,7 @@ import { fleetHealth } from '../../examples/support/fleet-health/fleet-health.js
 import { kubeletExec } from '../../examples/support/kubelet-exec.js';
 import { kubeletLogs } from '../../examples/support/kubelet-logs.js';
 import { portForward } from '../../examples/support/port-forward.js';
+import { socks } from '../../examples/support/socks.js';
 
 const COMMANDS = {
   fetchThroughNode,
@@ -15,6 +16,7 @@ const COMMANDS = {
   kubeletExec,
   kubeletLogs,
   portForward,
+  socks,
 };
 
 export interface Order {
