@@ -8,6 +8,7 @@ import { fleetHealth } from '../../examples/support/fleet-health/fleet-health.js
 import { kubeletExec } from '../../examples/support/kubelet-exec.js';
 import { kubeletLogs } from '../../examples/support/kubelet-logs.js';
 import { portForward } from '../../examples/support/port-forward.js';
+import { scrapeMetrics } from '../../examples/support/scrape-metrics/scrape-metrics.js';
 import { socks } from '../../examples/support/socks.js';
 
 const COMMANDS = {
@@ -16,6 +17,7 @@ const COMMANDS = {
   kubeletExec,
   kubeletLogs,
   portForward,
+  scrapeMetrics,
   socks,
 };
 

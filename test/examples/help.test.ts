@@ -8,6 +8,7 @@ const COMMANDS: readonly [command: Order['command'], name: string, canDemo: bool
   ['kubeletExec', 'kubelet-exec', true],
   ['kubeletLogs', 'kubelet-logs', false],
   ['portForward', 'port-forward', true],
+  ['scrapeMetrics', 'scrape-metrics', true],
   ['socks', 'socks', true],
 ];
 
