@@ -5,6 +5,9 @@ import { reset } from './reset.js';
 
 const NOTHING = Buffer.alloc(0);
 
+/** How often a client is looked at that is not being read: nothing else would tell that it is gone. */
+const VIGIL_MS = 1000;
+
 /**
  * Carries bytes between a client and its stream, both ways, with back-pressure and half-close. A stream that is cut resets the client;
  * a client that is gone destroys the stream at once. What one side ended cleanly, the other side gets in full.
@@ -23,7 +26,11 @@ export function relay(client: Socket, tunnel: TunnelSocket, isTcp: boolean): voi
       if (!client.errored) tunnel.end();
     });
   });
+  const vigil = setInterval(() => {
+    if (isTcp && client.isPaused() && !client.writableEnded) client.write(NOTHING);
+  }, VIGIL_MS);
   client.once('close', () => {
+    clearInterval(vigil);
     const endedCleanly = client.readableEnded && client.writableFinished && !client.errored;
     if (!endedCleanly) tunnel.destroy();
   });
