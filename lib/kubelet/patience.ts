@@ -14,6 +14,8 @@ export class Patience {
   #refusals = 0;
   /** When the kubelet was first asked in vain. */
   #since: number | undefined;
+  /** When a log was cut last that had gone on. */
+  #cutAt = -Infinity;
 
   constructor(options: Resume, now: () => number = () => performance.now()) {
     this.#options = options;
@@ -28,13 +30,16 @@ export class Patience {
    */
   after(failure: unknown, wasAlive: boolean): number | undefined {
     if (failure instanceof ClosedError || failure instanceof InvalidOptionError) return undefined;
+    const now = this.#now();
     if (wasAlive) {
       this.#backoff = this.#fresh();
       this.#refusals = 0;
       this.#since = undefined;
-      return 0;
+      // One that cuts after every byte is not to be dialled as fast as it can do so.
+      const isOften = now - this.#cutAt < this.#options.retryMinMs;
+      this.#cutAt = now;
+      return isOften ? this.#options.retryMinMs : 0;
     }
-    const now = this.#now();
     this.#since ??= now;
     const leftMs = this.#since + this.#options.giveUpMs - now;
     if (isRefusal(failure)) this.#refusals += 1;
