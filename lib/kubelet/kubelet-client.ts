@@ -8,7 +8,7 @@ import type { KubeletAccess } from './kubelet-access.js';
 import { checkLogOptions, type LogOptions } from './log-options.js';
 import { LogStream } from './log-stream.js';
 import { accessFrom, type KubeletClientOptions } from './options.js';
-import { askForText } from './request.js';
+import { askForText, MAX_JSON_LENGTH, MAX_TEXT_LENGTH } from './request.js';
 import { openAttach, openExec } from './streaming/exec.js';
 import type { AttachOptions, ExecOptions, PortForwardOptions } from './streaming/options.js';
 import { openPortForward } from './streaming/port-forward.js';
@@ -147,7 +147,7 @@ export class KubeletClient implements AsyncDisposable {
    * @throws {@link KubeletError} with status 500 if it is not well, and what it says of it
    */
   healthz(options?: CallOptions): Promise<string> {
-    return this.#text('/healthz', options);
+    return this.#text('/healthz', MAX_TEXT_LENGTH, options);
   }
 
   /**
@@ -156,7 +156,7 @@ export class KubeletClient implements AsyncDisposable {
    * @param path - `/metrics` (the default), `/metrics/cadvisor`, `/metrics/resource` or `/metrics/probes`
    */
   async metrics(path?: string, options?: CallOptions): Promise<string> {
-    return this.#text(metricsPath(path, 'metrics() argument 1'), options);
+    return this.#text(metricsPath(path, 'metrics() argument 1'), MAX_TEXT_LENGTH, options);
   }
 
   /** CPU, memory, network and file systems of the node and its pods (`/stats/summary`; stats/v1alpha1, Summary). */
@@ -190,13 +190,13 @@ export class KubeletClient implements AsyncDisposable {
     return this.#access;
   }
 
-  async #text(path: string, options: CallOptions = {}): Promise<string> {
+  async #text(path: string, maxLength: number, options: CallOptions = {}): Promise<string> {
     const { signal } = checkCall(options, '');
-    return askForText(this.#open(), path, signal);
+    return askForText(this.#open(), path, maxLength, signal);
   }
 
   async #json(path: string, options?: CallOptions): Promise<JsonObject> {
-    const text = await this.#text(path, options);
+    const text = await this.#text(path, MAX_JSON_LENGTH, options);
     let value: unknown;
     try {
       value = JSON.parse(text);

@@ -14,8 +14,14 @@ interface AskOptions {
   readonly onConnect?: (() => void) | undefined;
 }
 
-/** More than any kubelet has to tell in one answer: a Pod takes some 20 KB, and a node seldom has more than 500. */
-const MAX_BODY_LENGTH = 64 * 2 ** 20;
+/** More than any kubelet has to tell in metrics. */
+export const MAX_TEXT_LENGTH = 64 * 2 ** 20;
+
+/**
+ * More than any kubelet has to tell of its pods: a Pod takes some 20 KB, and a node seldom has more than 500. `JSON.parse` lets nothing
+ * else run: 16 MiB of nothing but `{},` take it a second and more.
+ */
+export const MAX_JSON_LENGTH = 16 * 2 ** 20;
 
 /** As many kept connections may turn out to be dead before one request; a new one is not tried again. */
 const MAX_DEAD = 16;
@@ -46,12 +52,13 @@ export async function ask(
 export function askForText(
   access: KubeletAccess,
   path: string,
+  maxLength: number,
   signal: AbortSignal | undefined,
 ): Promise<string> {
   const limits = { timeoutMs: access.timeoutMs, signal, what: `answer ${path}` };
   return within(access, limits, async (given) => {
     const response = await ask(access, path, { signal: given });
-    return textOf(response, access, given, MAX_BODY_LENGTH);
+    return textOf(response, access, given, maxLength);
   });
 }
 
