@@ -1,4 +1,5 @@
 import { Writable } from 'node:stream';
+import { InvalidOptionError } from '../../errors.js';
 
 const HIGH_WATER_MARK_BYTES = 64 * 1024;
 
@@ -64,3 +65,27 @@ export class Input extends Writable {
     callback?.(error);
   }
 }
+
+/**
+ * In place of an input that was not asked for. The command's is empty, so that it would end as if all were well: what is written must not
+ * vanish without a word, and `pipeline` takes a stream that has ended already for success.
+ */
+export class UnwantedInput extends Writable {
+  /** @internal */
+  constructor(onWritten: (error: Error) => void) {
+    super();
+    this.on('error', onWritten);
+  }
+
+  /** The command has ended: whoever is about to write is told all the same. */
+  conclude(): void {
+    this.destroy(this.writableEnded ? undefined : unwanted());
+  }
+
+  override _write(_chunk: Buffer, _encoding: BufferEncoding, callback: WriteCallback): void {
+    callback(unwanted());
+  }
+}
+
+const unwanted = (): Error =>
+  new InvalidOptionError('stdin', 'must be true to write to the command: its input is empty');

@@ -29,7 +29,7 @@ export interface ExecOptions extends StreamOptions {
   container: string;
   /** The program and its arguments; no shell has a look at it. */
   command: readonly string[];
-  /** Whether `stdin` can be written to. Default: false; the command sees the end of its input at once. */
+  /** Whether `stdin` can be written to. Default: false; the command sees the end of its input at once, and a write fails. */
   stdin?: boolean | undefined;
   /** Whether `stdout` is wanted. Default: true. */
   stdout?: boolean | undefined;

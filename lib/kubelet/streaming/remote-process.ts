@@ -1,11 +1,11 @@
-import { Readable, Writable } from 'node:stream';
+import { Readable, type Writable } from 'node:stream';
 import { listenForAbort } from '../../abortable-signal.js';
 import { InvalidOptionError } from '../../errors.js';
 import { integer, objectOf } from '../../validation.js';
 import { protocolError, shown, StreamingError } from './errors.js';
 import { readOutcome, type Outcome, type RemoteExit } from './exit-status.js';
 import { CHANNEL } from './frames.js';
-import { Input } from './input.js';
+import { Input, UnwantedInput } from './input.js';
 import { Output } from './output.js';
 import { PendingResize } from './pending-resize.js';
 import type { StreamingChoices } from './options.js';
@@ -48,7 +48,7 @@ type State =
 export class RemoteProcess implements AsyncDisposable {
   /** `v5` can end stdin, `v4` cannot. */
   readonly protocol: 'v4' | 'v5';
-  /** What the command reads. A write calls back when it has left this process. Ended from the start unless it was asked for. */
+  /** What the command reads. A write calls back when it has left this process. Unless `stdin: true` asked for it, a write fails the process. */
   readonly stdin: Writable;
   /** What the command prints. Ended from the start unless it was asked for. */
   readonly stdout: Readable;
@@ -66,7 +66,7 @@ export class RemoteProcess implements AsyncDisposable {
   readonly #choices: StreamingChoices;
   readonly #outputs = new Map<number, Output>();
   readonly #full = new Set<number>();
-  readonly #input: Input | undefined;
+  readonly #input: Input | UnwantedInput;
   readonly #resize: PendingResize;
   readonly #signal: AbortSignal | undefined;
   readonly #onAbort = (): void => this.#fail(this.#signal?.reason);
@@ -83,8 +83,8 @@ export class RemoteProcess implements AsyncDisposable {
     this.#resize = new PendingResize(wire);
     this.stdout = this.#output(CHANNEL.stdout, choices.stdout);
     this.stderr = this.#output(CHANNEL.stderr, choices.stderr);
-    this.#input = choices.stdin ? this.#makeInput() : undefined;
-    this.stdin = this.#input ?? closedInput();
+    this.#input = choices.stdin ? this.#makeInput() : new UnwantedInput((error) => this.#fail(error));
+    this.stdin = this.#input;
     this.exit = new Promise((resolve, reject) => (this.#settleExit = { resolve, reject }));
     this.exit.catch(() => undefined);
     if (signal !== undefined) listenForAbort(signal, this.#onAbort);
@@ -188,7 +188,7 @@ export class RemoteProcess implements AsyncDisposable {
     if (!this.#isOver()) return;
     for (const output of this.#outputs.values()) if (!output.destroyed) output.push(null);
     const problem = 'the command ended before it was sent all of stdin';
-    this.#input?.conclude(() => new StreamingError('ERR_KUBELET_CLOSED', problem, { node: this.node }));
+    this.#input.conclude(() => new StreamingError('ERR_KUBELET_CLOSED', problem, { node: this.node }));
     this.#settleExit?.resolve(exit);
     this.#wire.close();
   }
@@ -197,7 +197,7 @@ export class RemoteProcess implements AsyncDisposable {
     if (!this.#isOver()) return;
     const error = reason instanceof Error ? reason : new Error(String(reason));
     for (const output of this.#outputs.values()) output.destroy(error);
-    this.#input?.destroy(error);
+    this.#input.destroy(error);
     this.#settleExit?.reject(reason);
     this.#wire.close();
   }
@@ -229,12 +229,6 @@ export class RemoteProcess implements AsyncDisposable {
   #inputGone(error: Error | null): void {
     if (this.#state.name === 'running') this.destroy(error ?? undefined);
   }
-}
-
-function closedInput(): Writable {
-  const input = new Writable({ write: (_chunk, _encoding, callback) => callback() });
-  input.on('error', () => undefined);
-  return input.end();
 }
 
 function noEndOfInput(node: string): StreamingError {

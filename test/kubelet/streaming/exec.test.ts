@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import { once } from 'node:events';
 import { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
-import { pipeline } from 'node:stream/promises';
+import { finished, pipeline } from 'node:stream/promises';
 import { KubeletError } from '../../../lib/kubelet/errors.js';
 import { StreamingError } from '../../../lib/kubelet/streaming/errors.js';
 import { openAttach, openExec } from '../../../lib/kubelet/streaming/exec.js';
@@ -368,6 +368,26 @@ describe('kubelet: exec and attach', () => {
     expect(peer.messages).to.deep.equal([]);
   });
 
+  it('fails when a stdin that was not asked for is written to, before the command ends and after', async () => {
+    const told = /stdin must be true to write to the command/;
+    const { process } = await start();
+    expect((await rejection(pipeline(Readable.from(['hello']), process.stdin))).message).to.match(
+      told,
+    );
+    expect((await failureOf<Error>(process)).message).to.match(told);
+    const { process: ended, peer } = await start();
+    peer.exit(0);
+    expect(await ended.exit).to.deep.equal({ code: 0 });
+    expect((await rejection(pipeline(Readable.from(['hello']), ended.stdin))).message).to.match(told);
+  });
+
+  it('takes no offence at the end of a stdin that was not asked for', async () => {
+    const { process, peer } = await start();
+    await finished(process.stdin.end());
+    peer.exit(0);
+    expect(await process.exit).to.deep.equal({ code: 0 });
+  });
+
   it('tells whoever still writes that the command has ended', async () => {
     const { process, peer } = await start({ stdin: true });
     const failed = rejection(pipeline(endless(), process.stdin));
@@ -487,7 +507,10 @@ describe('kubelet: exec and attach', () => {
     const wrong: [object, RegExp][] = [
       [{ namespace: '../x' }, /namespace must be a name/],
       [{ command: [] }, /command must begin/],
-      [{ command: 'date' }, /command must be an array/],
+      [
+        { command: 'date' },
+        /command must be an array/,
+      ],
       [{ tty: true, stderr: true }, /stderr cannot be had with tty/],
       [{ stdout: false, stderr: false }, /stdout must be true/],
       [{ timeout: 5 }, /did you mean timeoutMs/],
