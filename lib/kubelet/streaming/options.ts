@@ -75,9 +75,14 @@ const argument: Check<string> = (value, path) => {
 };
 
 const command: Check<readonly string[]> = (value, path) => {
+  const example = "such as ['sh', '-c', 'date']";
+  if (!Array.isArray(value)) {
+    const rule = `must be an array of the program and its arguments, ${example}`;
+    throw new InvalidOptionError(path, `${rule}, got ${describeKind(value)}`);
+  }
   const words = arrayOf(argument)(value, path);
   if (words.length > 0 && words[0] !== '') return words;
-  throw new InvalidOptionError(path, "must begin with the program to run, such as ['sh', '-c', 'date']");
+  throw new InvalidOptionError(path, `must begin with the program to run, ${example}`);
 };
 
 const common = {

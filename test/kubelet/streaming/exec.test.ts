@@ -371,9 +371,7 @@ describe('kubelet: exec and attach', () => {
   it('fails when a stdin that was not asked for is written to, before the command ends and after', async () => {
     const told = /stdin must be true to write to the command/;
     const { process } = await start();
-    expect((await rejection(pipeline(Readable.from(['hello']), process.stdin))).message).to.match(
-      told,
-    );
+    expect((await rejection(pipeline(Readable.from(['hello']), process.stdin))).message).to.match(told);
     expect((await failureOf<Error>(process)).message).to.match(told);
     const { process: ended, peer } = await start();
     peer.exit(0);
@@ -509,7 +507,7 @@ describe('kubelet: exec and attach', () => {
       [{ command: [] }, /command must begin/],
       [
         { command: 'date' },
-        /command must be an array/,
+        /command must be an array of the program and its arguments, such as .*, got a string$/,
       ],
       [{ tty: true, stderr: true }, /stderr cannot be had with tty/],
       [{ stdout: false, stderr: false }, /stdout must be true/],
