@@ -25,7 +25,7 @@ export const KUBELET_ADDRESS_TYPES = [
 /** What an address of a Node is. */
 export type KubeletAddressType = (typeof KUBELET_ADDRESS_TYPES)[number];
 
-/** A node by its name, and where its kubelet is. */
+/** A node by its name, and where its kubelet is; not the dialer's `NodeSpec`, whose `port` is that of sshd. */
 export interface KubeletNode {
   /** The node's name to the dialer, and in the subject of its kubelet's certificate. */
   name: string;
@@ -104,8 +104,12 @@ function ofObject(
   const type = types.find((each) => addresses.some((address) => address.type === each));
   const found = addresses.find((address) => address.type === type);
   if (found === undefined) {
-    const known = addresses.map(({ type: each }) => each).join(', ') || 'none';
-    const problem = `has no address of type ${types.join(', ')}; it has ${known}: see addressTypes`;
+    const known = addresses.map(({ type: each }) => each).join(', ');
+    const advice =
+      known === ''
+        ? 'it has none: give { name, address, port } as node'
+        : `it has ${known}: see addressTypes`;
+    const problem = `has no address of type ${types.join(', ')}; ${advice}`;
     throw new InvalidOptionError('node.status.addresses', problem);
   }
   // Kubernetes has no other way to leave the port out than 0.

@@ -74,6 +74,10 @@ const checkResume = objectOf({
 const follow: Check<LogRequest['follow']> = (value, path) => {
   if (value === undefined || value === false) return false;
   if (value === true) return {};
+  if (typeof value !== 'object' || value === null) {
+    const problem = `must be true, false or { resume: true }, got ${describeValue(value)}`;
+    throw new InvalidOptionError(path, problem);
+  }
   const { resume, ...rest } = checkResume(value, path);
   if (rest.retryMaxMs < rest.retryMinMs)
     throw new InvalidOptionError(`${path}.retryMaxMs`, `must be at least retryMinMs, ${rest.retryMinMs}`);

@@ -4,6 +4,7 @@ import {
   boolean,
   callable,
   describeKind,
+  describeValue,
   host,
   integer,
   milliseconds,
@@ -106,7 +107,10 @@ const place: Check<CheckedPlace> = (value, path) => {
     }
     return { kind: 'unix', ...unixPlace(value, path) };
   }
-  const { host, port } = tcpPlace(value === undefined ? {} : value, path);
+  if (value !== undefined && (typeof value !== 'object' || value === null)) {
+    throw new InvalidOptionError(path, `must be { host, port } or { path }, got ${describeValue(value)}`);
+  }
+  const { host, port } = tcpPlace(value ?? {}, path);
   const bare = /^\[(.*)\]$/.exec(host)?.[1] ?? host;
   // By whatever means the machine looks names up, this one must stay on it.
   return { kind: 'tcp', host: bare.toLowerCase() === 'localhost' ? '127.0.0.1' : bare, port };

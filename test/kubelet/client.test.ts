@@ -90,6 +90,13 @@ describe('kubelet: the node', () => {
     });
   }
 
+  it('that has no address at all can be given another way, and the error says how', () => {
+    expect(() => endpoint({ metadata: { name: 'node-1' }, status: { addresses: [] } })).to.throw(
+      InvalidOptionError,
+      /it has none: give \{ name, address, port \} as node$/,
+    );
+  });
+
   it('is the one that carries the request', async () => {
     const error = await rejection(
       new KubeletClient(nobody, { node: 'node-1', insecureSkipTLSVerify: true }).pods(),

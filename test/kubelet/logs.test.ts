@@ -85,6 +85,11 @@ describe('kubelet: logs', () => {
     });
   }
 
+  it('say how they are followed', async () => {
+    const error = await rejection(logs({ follow: 'resume' as never }));
+    expect(error.message).to.equal('follow must be true, false or { resume: true }, got "resume"');
+  });
+
   const refusals: [string, Partial<LogOptions>, string, number, RegExp][] = [
     [
       'a pod that is not there',

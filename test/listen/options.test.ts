@@ -49,6 +49,11 @@ describe('options of local listeners', () => {
     });
   }
 
+  it('say what the local side may be', async () => {
+    const error = await rejection(openings.listen({ ...endpoint, at: '/run/tunnel.sock' }));
+    expect(error.message).to.equal('at must be { host, port } or { path }, got "/run/tunnel.sock"');
+  });
+
   for (const kind of ['socks5', 'httpConnect'] as const) {
     for (const host of [
       '0.0.0.0',
