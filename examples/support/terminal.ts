@@ -11,13 +11,11 @@ export interface RawTerminal extends Disposable {
 /** Whether this is a terminal that can be typed at. */
 export const isTerminal = (input: Readable | undefined): input is ReadStream => input instanceof ReadStream;
 
-/** Puts a terminal in raw mode, until it is disposed of or the process ends, however it does short of SIGKILL. */
+/** Puts a terminal in raw mode, until it is disposed of. When the process ends before that, Node restores it. */
 export function makeRaw(input: ReadStream, output: Writable): RawTerminal {
-  const restore = (): void => void input.setRawMode(false);
   const sized = output instanceof WriteStream ? output : undefined;
   let onResize: (() => void) | undefined;
   input.setRawMode(true);
-  process.once('exit', restore);
   return {
     onSize(tell) {
       if (sized === undefined) return;
@@ -32,8 +30,7 @@ export function makeRaw(input: ReadStream, output: Writable): RawTerminal {
     },
     [Symbol.dispose]() {
       if (onResize !== undefined) sized?.off('resize', onResize);
-      process.off('exit', restore);
-      restore();
+      input.setRawMode(false);
     },
   };
 }
