@@ -1,6 +1,7 @@
 import type { Client } from 'ssh2';
 import { DataPackets, type PacketCipher } from './data-packets.js';
 import { ownCopy } from './own-copy.js';
+import { poolPadding } from './packet-padding.js';
 
 /*
  * The parts of ssh2 1.17 below its public API that this library relies on, all of them named here and guarded by
@@ -164,6 +165,8 @@ export function takeOverChannels(client: Client, handlers: ChannelHandlers): Cha
   const { DISCONNECT, REQUEST_SUCCESS, REQUEST_FAILURE, GLOBAL_REQUEST, CHANNEL_OPEN } = protocol._handlers;
   const kept = { DISCONNECT, REQUEST_SUCCESS, REQUEST_FAILURE, GLOBAL_REQUEST, CHANNEL_OPEN };
   protocol._handlers = { ...kept, ...handlers };
+  poolPadding(protocol._cipher);
+  client.on('handshake', () => poolPadding(protocol._cipher));
   const packets = new DataPackets();
   const channelData = protocol.channelData.bind(protocol);
   protocol.channelData = (recipient, data) => {

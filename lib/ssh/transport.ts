@@ -6,8 +6,11 @@ import { isRecyclable, recycle } from './data-packets.js';
 /** Bytes that may wait in our process for the kernel before channels have to wait. */
 const WRITABLE_HIGH_WATER_MARK_BYTES = 64 * 1024;
 
-/** A packet of up to this size that is the first of its turn does not wait for others: sshd wakes up while we go on. */
+/** A packet of up to this size that is the first of its turn does not wait for others, so that sshd wakes up while we go on. */
 const URGENT_BYTES = 1024;
+
+/** More packets than this in one turn are traffic of many channels: sshd is awake, and does more at once when it reads more at once. */
+const MAX_PACKETS_OF_QUIET_TURN = 2;
 
 /**
  * Bytes that may wait at most. Channels wait long before that; what can pile up is answers to a node that asks without end and does not
@@ -28,7 +31,8 @@ export class Transport {
   /** Calls back when what carries the stream has carried all that was sent before, if something does. */
   readonly whenCarried: ((done: () => void) => void) | undefined;
   readonly #write: (chunk: Uint8Array, onFlushed: (error?: Error | null) => void) => boolean;
-  #turnHasWrites = false;
+  #packetsOfTurn = 0;
+  #lastTurnWasQuiet = true;
   #accepted = 0;
   readonly #waitingForFlush: { readonly accepted: number; readonly done: () => void }[] = [];
   #remoteEnded = false;
@@ -82,12 +86,11 @@ export class Transport {
 
   #accept(chunk: Uint8Array): boolean {
     const { stream } = this;
-    const isFirst = !this.#turnHasWrites;
-    if (isFirst) {
-      this.#turnHasWrites = true;
-      process.nextTick(this.#endTurn);
-    }
-    if (!stream.writableCorked && !(isFirst && chunk.length <= URGENT_BYTES)) stream.cork();
+    const isFirst = this.#packetsOfTurn === 0;
+    this.#packetsOfTurn += 1;
+    if (isFirst) process.nextTick(this.#endTurn);
+    const isUrgent = isFirst && this.#lastTurnWasQuiet && chunk.length <= URGENT_BYTES;
+    if (!stream.writableCorked && !isUrgent) stream.cork();
     if (stream.writableLength > MAX_WAITING_BYTES) {
       stream.destroy(new Error('the node does not read the answers that it asks for'));
       return false;
@@ -100,7 +103,8 @@ export class Transport {
   }
 
   readonly #endTurn = (): void => {
-    this.#turnHasWrites = false;
+    this.#lastTurnWasQuiet = this.#packetsOfTurn <= MAX_PACKETS_OF_QUIET_TURN;
+    this.#packetsOfTurn = 0;
     this.stream.uncork();
   };
 

@@ -2,6 +2,7 @@ import { expect } from 'chai';
 import { createRequire } from 'node:module';
 import { once } from 'node:events';
 import ssh2, { type Client } from 'ssh2';
+import type { PacketCipher } from '../../lib/ssh/data-packets.js';
 import type { SshNode } from '../../lib/testing/index.js';
 import {
   identifier,
@@ -55,6 +56,7 @@ describe('ssh2 below its public API', () => {
 
   interface Innards {
     readonly _offer: unknown;
+    readonly _cipher: PacketCipher;
     readonly _kex: { readonly _keys: unknown };
     readonly _remoteIdentRaw: Buffer;
     readonly _handlers: Record<string, unknown>;
@@ -151,6 +153,29 @@ describe('ssh2 below its public API', () => {
     await node.rekey();
     expect(await over).to.equal(false);
     expect(seen).to.equal(true);
+  });
+
+  it('has a cipher that makes packets, another one when keys have been exchanged', async () => {
+    const ciphers = [await connect(() => undefined), client].map((other) => ({
+      other,
+      first: innardsOf(other)._cipher,
+    }));
+    takeOver();
+    for (const { other, first } of ciphers) {
+      expect(Object.getPrototypeOf(first)).to.have.property('allocPacket').that.is.a('function');
+      expect(Object.hasOwn(first, 'allocPacket')).to.equal(other === client);
+    }
+    const over = once(client, 'handshake');
+    await node.rekey();
+    await over;
+    const { _cipher: second } = innardsOf(client);
+    expect(second).to.not.equal(ciphers[1]?.first);
+    expect(Object.hasOwn(second, 'allocPacket')).to.equal(true);
+    for (let payloadBytes = 1; payloadBytes < 100; payloadBytes += 1) {
+      const [own, pooled] = [second.allocPacket(payloadBytes), second.allocPacket(payloadBytes)];
+      expect(pooled).to.have.length(own.length);
+      expect(pooled.subarray(0, 5)).to.deep.equal(own.subarray(0, 5));
+    }
   });
 
   it("opens channels under our numbers and tells of the peer's number, room and packets", async () => {

@@ -51,6 +51,23 @@ describe('Transport', () => {
     expect(handOvers()).to.equal(2);
   });
 
+  it('hands all of a turn over in one call after one with more than two packets, until a turn is quiet again', async () => {
+    const endpoint = await lab.endpoint();
+    const { socket } = await connect(endpoint.port);
+    const handOvers = countHandOvers(socket);
+    const handOversOf = async (packets: number): Promise<number> => {
+      const before = handOvers();
+      for (let packet = 0; packet < packets; packet += 1) socket.write(Buffer.from('x'));
+      await read(socket, packets);
+      return handOvers() - before;
+    };
+    expect(await handOversOf(2)).to.equal(2);
+    expect(await handOversOf(3)).to.equal(2);
+    expect(await handOversOf(3)).to.equal(1);
+    expect(await handOversOf(2)).to.equal(1);
+    expect(await handOversOf(2)).to.equal(2);
+  });
+
   it('hands large packets of one turn to the kernel in one call', async () => {
     const endpoint = await lab.endpoint();
     const { socket } = await connect(endpoint.port);
