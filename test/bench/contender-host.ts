@@ -2,22 +2,14 @@
  * A process for one contender. In a process of its own each is compiled and collected as it would be in a user's: beside others that share
  * Node's streams with it, the same code has been seen to take half as long again.
  */
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
+import { resizeApplicationHeap } from './application-heap.js';
 import { Absent, type Contender } from './contender.js';
 import { entrants } from './contenders/index.js';
 import type { Figure } from './figure.js';
 import { FIGURES } from './figures/index.js';
 import type { Reply, Request } from './messages.js';
 
-setFlagsFromString('--expose-gc');
-const collectGarbage = runInNewContext('gc') as () => void;
-
-/**
- * An application's heap, of some 30 MB. In one that is nearly empty V8 collects everything again and again for the sake of the packet
- * buffers, or hardly ever: a megabyte of code more or less decides, and with it half of the throughput of whatever is measured.
- */
-const application = Array.from({ length: 300_000 }, (_, id) => ({ id, name: `object ${id}` }));
+resizeApplicationHeap();
 
 let contender: Contender | undefined;
 
@@ -43,12 +35,10 @@ async function serve(request: Request): Promise<readonly number[]> {
       await figureNamed(request.figure).warmUp(started());
       return [];
     case 'measure':
-      collectGarbage();
       return figureNamed(request.figure).measure(started());
     case 'close':
       await contender?.close();
       contender = undefined;
-      application.length = 0;
       return [];
   }
 }

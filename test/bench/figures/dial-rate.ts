@@ -8,7 +8,7 @@ export const dialRate: Figure = {
   name: 'dial-rate',
   title: `dial + 1-byte echo, ${AT_ONCE} at once`,
   metrics: [{ name: 'rate', unit: '/s', goals: [{ atLeast: 0.95, relativeTo: 'ssh2' }] }],
-  warmUp: warmUpDials,
+  warmUp: (contender) => warmUpDials(contender, AT_ONCE),
   async measure(contender) {
     const start = performance.now();
     await dialMany(contender, DIALS, AT_ONCE);

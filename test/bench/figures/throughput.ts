@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { resizeApplicationHeap } from '../application-heap.js';
 import type { Contender } from '../contender.js';
 import type { Figure } from '../figure.js';
 import { CHUNK, encodeCount } from './bulk.js';
@@ -17,6 +18,7 @@ async function rateOf(move: () => Promise<void>): Promise<number> {
 }
 
 async function pull(contender: Contender): Promise<number> {
+  resizeApplicationHeap();
   const stream = await contender.dial('source');
   const rate = await rateOf(async () => {
     const arrived = new Conversation(stream).answer(BYTES);
@@ -28,6 +30,7 @@ async function pull(contender: Contender): Promise<number> {
 }
 
 async function push(contender: Contender): Promise<number> {
+  resizeApplicationHeap();
   const stream = await contender.dial('sink');
   const rate = await rateOf(async () => {
     const taken = new Conversation(stream).answer(1);
