@@ -8,13 +8,14 @@ const floors = [
   ['errors', 'diagnostics', 'abortable-signal', 'socket-like', 'dialer', 'printable'],
   ['validation', 'unless-aborted', 'diagnostics-events'],
   ['backoff', 'files'],
-  ['ssh', 'tls', 'source-follower'],
+  ['ssh', 'spdy', 'tls', 'source-follower'],
   ['pool'],
   ['fleet'],
   ['options'],
   ['logins', 'credential-files'],
   ['tunnel-dialer', 'http', 'kubernetes', 'listen', 'metrics', 'testing'],
   ['client-node', 'kubelet'],
+  ['apiserver'],
   ['index'],
 ];
 
@@ -25,6 +26,22 @@ if (misplaced.length > 0)
 
 /** What adapters may know: the contract, not a transport. */
 const adapters = {
+  apiserver: [
+    'errors',
+    'abortable-signal',
+    'diagnostics',
+    'validation',
+    'unless-aborted',
+    'dialer',
+    'files',
+    'printable',
+    'socket-like',
+    'spdy',
+    'tls',
+    'http',
+    'kubernetes',
+    'kubelet',
+  ],
   'client-node': ['errors', 'dialer', 'http'],
   http: ['errors', 'validation', 'dialer', 'socket-like', 'tls', 'printable'],
   kubernetes: [
@@ -53,7 +70,7 @@ const adapters = {
     'http',
   ],
   metrics: ['errors', 'validation', 'dialer', 'diagnostics-events'],
-  testing: ['errors', 'validation', 'printable', 'ssh'],
+  testing: ['errors', 'validation', 'printable', 'spdy', 'ssh'],
 };
 
 /** Packages that only some of lib/ may know. */
@@ -62,7 +79,7 @@ const confined = {
   'generic-pool': ['pool'],
   'prom-client': ['metrics'],
   '@kubernetes/client-node': ['client-node', 'kubernetes'],
-  ws: ['kubelet', 'testing'],
+  ws: ['apiserver', 'kubelet', 'testing'],
 };
 
 /** Neighbours on one floor do not know each other either. */

@@ -1,0 +1,30 @@
+import type { IncomingHttpHeaders } from 'node:http';
+import type { ProxyRequest } from './exchange.js';
+
+/** What a node-bound request does, in the terms in which kube-apiserver authorizes it (authorization.k8s.io/v1, ResourceAttributes). */
+export interface RequestAttributes {
+  readonly verb: 'get' | 'create' | 'update' | 'patch' | 'delete';
+  readonly resource: 'nodes' | 'pods' | 'services';
+  readonly subresource: 'proxy' | 'log' | 'exec' | 'attach' | 'portforward';
+  /** None for nodes. */
+  readonly namespace?: string | undefined;
+  readonly name: string;
+}
+
+/** Somebody who makes a request, as far as the upstream is concerned. */
+export interface Caller {
+  /** Tells callers apart that may do different things, for caches. It holds no secret and never reaches a message. */
+  readonly key: string;
+  /** For the access log; `undefined` while only the upstream knows. */
+  readonly userName: string | undefined;
+  /** What makes a request to the upstream theirs: their own `Authorization`, or ours and `Impersonate-*`, or nothing. */
+  upstreamHeaders(): Promise<IncomingHttpHeaders>;
+}
+
+/** Who a caller is, and what they may do. Never more than the upstream says. */
+export interface Access {
+  /** @throws StatusError 401 when the caller shows something that is no good, 403 when what they ask to be is not theirs to ask */
+  authenticate(request: ProxyRequest): Promise<Caller>;
+  /** @throws StatusError 403, 401 when the upstream does not know them, 503 when the upstream cannot be asked */
+  authorize(caller: Caller, attributes: RequestAttributes, signal?: AbortSignal): Promise<void>;
+}

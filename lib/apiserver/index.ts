@@ -1,0 +1,11 @@
+export type { Access, Caller, RequestAttributes } from './access.js';
+export type {
+  LookupOptions,
+  NodeObject,
+  PodContainer,
+  PodObject,
+  Resolver,
+  ServiceEndpoint,
+  ServiceObject,
+} from './resolver.js';
+export { StatusError, type StatusDetails, type StatusReason } from './status-error.js';
