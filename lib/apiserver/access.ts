@@ -3,7 +3,8 @@ import type { ProxyRequest } from './exchange.js';
 
 /** What a node-bound request does, in the terms in which kube-apiserver authorizes it (authorization.k8s.io/v1, ResourceAttributes). */
 export interface RequestAttributes {
-  readonly verb: 'get' | 'create' | 'update' | 'patch' | 'delete';
+  /** `*`: nothing less than every verb will do. */
+  readonly verb: 'get' | 'create' | 'update' | 'patch' | 'delete' | '*';
   readonly resource: 'nodes' | 'pods' | 'services';
   readonly subresource: 'proxy' | 'log' | 'exec' | 'attach' | 'portforward';
   /** None for nodes. */
