@@ -17,7 +17,7 @@ export {
 export type { KubeletAddressType, KubeletNode, KubernetesNodeObject } from './kubelet-node.js';
 export type { LogOptions, ResumeOptions } from './log-options.js';
 export type { ContainerName } from './names.js';
-export type { KubeletClientOptions } from './options.js';
+export type { KubeletClientOptions } from './client-options.js';
 export type { TokenSource } from './token.js';
 export { StreamingError, type StreamingErrorCode } from './streaming/errors.js';
 export type { RemoteExit } from './streaming/exit-status.js';
