@@ -218,3 +218,7 @@ export function isLasting(failure: TunnelError): boolean {
 
 /** What an error says, or whatever was thrown in place of one. */
 export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
+/** What was thrown, or is a signal's reason, as an error. */
+export const asError = (reason: unknown): Error =>
+  reason instanceof Error ? reason : new Error(String(reason));

@@ -8,6 +8,7 @@ import {
   EndpointError,
   HostKeyError,
   InvalidOptionError,
+  asError,
   isLasting,
   messageOf,
   NodeUnavailableError,
@@ -95,5 +96,14 @@ describe('messageOf', () => {
   it('is what an error says, or what was thrown in place of one', () => {
     const said = [new Error('it broke'), 'it broke', undefined, { toString: () => 'strange' }].map(messageOf);
     expect(said).to.deep.equal(['it broke', 'it broke', 'undefined', 'strange']);
+  });
+});
+
+describe('asError', () => {
+  it('is an error as it is, and an error that says what was thrown in place of one', () => {
+    const error = new TypeError('it broke');
+    expect(asError(error)).to.equal(error);
+    expect(asError('it broke')).to.be.an.instanceOf(Error).with.property('message', 'it broke');
+    expect(asError(undefined)).to.be.an.instanceOf(Error).with.property('message', 'undefined');
   });
 });

@@ -1,4 +1,5 @@
 import type { Duplex } from 'node:stream';
+import { asError } from '../errors.js';
 
 /** Sockets that are being connected, for a signal to give them up. Nobody listens to it while there are none. */
 export class ConnectingSockets {
@@ -29,7 +30,6 @@ export class ConnectingSockets {
   }
 
   #destroy(socket: Duplex): void {
-    const reason: unknown = this.#signal?.reason;
-    socket.destroy(reason instanceof Error ? reason : new Error(String(reason)));
+    socket.destroy(asError(this.#signal?.reason));
   }
 }

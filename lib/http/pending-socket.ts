@@ -1,5 +1,5 @@
 import type { Dialer } from '../dialer.js';
-import { TransportError } from '../errors.js';
+import { TransportError, asError } from '../errors.js';
 import { SocketLike } from '../socket-like.js';
 import type { TunnelSocket } from '../dialer.js';
 
@@ -164,7 +164,7 @@ export class PendingSocket extends SocketLike {
       // has ended.
       this.#opened(await dialer.dial(host, port, { node, signal, timeoutMs, allowHalfOpen: true }));
     } catch (error) {
-      this.destroy(error instanceof Error ? error : new Error(String(error)));
+      this.destroy(asError(error));
     }
   }
 

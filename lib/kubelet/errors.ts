@@ -1,8 +1,8 @@
 import { TunnelError, type ErrorContext } from '../errors.js';
 import { printable } from '../printable.js';
 
-/** As much of a refusal as a person reads, in characters. */
-const MAX_SHOWN = 1000;
+/** As much of what a kubelet says as a person reads, in characters. */
+export const MAX_SHOWN = 1000;
 
 /** The code of a refusal, by its HTTP status. */
 export type RefusalCode =

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { Backoff } from '../backoff.js';
 import { debug } from '../diagnostics.js';
+import { asError } from '../errors.js';
 import type { NodeUpdate } from '../fleet/node-source.js';
 import { withAdvice } from './advice.js';
 import { ApiError } from './api-request.js';
@@ -62,7 +63,7 @@ export async function* followNodes(
       }
     } catch (error) {
       if (isOver()) return;
-      const failure = withAdvice(error instanceof Error ? error : new Error(String(error)));
+      const failure = withAdvice(asError(error));
       debug.kubernetes('%s', failure.message);
       const isGone = failure instanceof ApiError && failure.isGone;
       if (!(isGone && isListed)) {

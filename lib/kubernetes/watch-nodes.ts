@@ -1,3 +1,4 @@
+import { asError } from '../errors.js';
 import { unlessAborted } from '../unless-aborted.js';
 import { errorOfStatus, getFromApi, type Status } from './api-request.js';
 import type { CredentialSource } from './cluster-access.js';
@@ -73,7 +74,7 @@ function attempt<T>(action: () => T): T | Error {
   try {
     return action();
   } catch (error) {
-    return error instanceof Error ? error : new Error(String(error));
+    return asError(error);
   }
 }
 

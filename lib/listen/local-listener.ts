@@ -1,7 +1,7 @@
 import { createServer, type AddressInfo, type Server } from 'node:net';
 import { debug } from '../diagnostics.js';
 import type { Dialer } from '../dialer.js';
-import { messageOf } from '../errors.js';
+import { asError, messageOf } from '../errors.js';
 import { printable } from '../printable.js';
 import type { TcpAddress, UnixAddress } from './address.js';
 import { bound } from './bound.js';
@@ -51,9 +51,8 @@ export class LocalListener<
     const report = (error: unknown): void => {
       debug.listen('%s: %s', protocol.name, printable(messageOf(error)));
       const { onError } = options;
-      const told = error instanceof Error ? error : new Error(String(error));
       // What a listener throws is not the concern of the socket whose event this is.
-      if (onError !== undefined) process.nextTick(onError, told);
+      if (onError !== undefined) process.nextTick(onError, asError(error));
     };
     const clients = new Clients(dialer, options, protocol, report);
     const server = createServer(

@@ -5,6 +5,7 @@ import {
   HostKeyError,
   TransportError,
   TunnelError,
+  asError,
   formatEndpoint,
   messageOf,
   type EndpointErrorCode,
@@ -58,8 +59,6 @@ interface Ssh2Error extends Error {
 }
 
 const asSsh2Error = (error: unknown): Ssh2Error => withPrintableText(asError(error));
-
-const asError = (error: unknown): Error => (error instanceof Error ? error : new Error(String(error)));
 
 /** An error of ssh2's, which may quote what a peer has sent: without what a log or a terminal would act on, also in its stack. */
 export function withPrintableText<E extends Error>(error: E): E {

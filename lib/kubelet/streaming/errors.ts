@@ -1,5 +1,6 @@
 import { TunnelError, type ErrorContext, type KubeletErrorCode } from '../../errors.js';
 import { printable } from '../../printable.js';
+import { MAX_SHOWN } from '../errors.js';
 
 /** Every `code` of a {@link StreamingError}. */
 export type StreamingErrorCode = Extract<
@@ -44,9 +45,6 @@ export class StreamingError extends TunnelError {
     Object.assign(this, reason !== undefined && { reason }, status !== undefined && { status });
   }
 }
-
-/** How much of a kubelet's text a message shows. */
-const MAX_SHOWN = 1000;
 
 /** Text of a kubelet's, fit for a message. */
 export const shown = (text: string): string => printable(text, MAX_SHOWN);

@@ -1,5 +1,5 @@
 import { listenForAbort } from '../../abortable-signal.js';
-import { EndpointError } from '../../errors.js';
+import { EndpointError, asError } from '../../errors.js';
 import { SocketLike } from '../../socket-like.js';
 import { ownMemory } from '../own-memory.js';
 import { protocolError, shown, StreamingError } from './errors.js';
@@ -194,8 +194,7 @@ export class ForwardedSocket extends SocketLike {
   }
 
   #abortReason(): Error {
-    const reason: unknown = this.#signal?.reason;
-    return reason instanceof Error ? reason : new Error(String(reason));
+    return asError(this.#signal?.reason);
   }
 }
 

@@ -1,6 +1,6 @@
 import { Readable, type Writable } from 'node:stream';
 import { listenForAbort } from '../../abortable-signal.js';
-import { InvalidOptionError } from '../../errors.js';
+import { InvalidOptionError, asError } from '../../errors.js';
 import { integer, objectOf } from '../../validation.js';
 import { protocolError, shown, StreamingError } from './errors.js';
 import { readOutcome, type Outcome, type RemoteExit } from './exit-status.js';
@@ -195,7 +195,7 @@ export class RemoteProcess implements AsyncDisposable {
 
   #fail(reason: unknown): void {
     if (!this.#isOver()) return;
-    const error = reason instanceof Error ? reason : new Error(String(reason));
+    const error = asError(reason);
     for (const output of this.#outputs.values()) output.destroy(error);
     this.#input.destroy(error);
     this.#settleExit?.reject(reason);
