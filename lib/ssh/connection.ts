@@ -1,6 +1,6 @@
 import { AbortSource, type AbortableSignal } from '../abortable-signal.js';
 import { debug } from '../diagnostics.js';
-import { ClosedError, TransportError, formatEndpoint, type TunnelError } from '../errors.js';
+import type { TunnelError } from '../errors.js';
 import { printable } from '../printable.js';
 import { AckNudge, delaysSmallAnswers } from './ack-nudge.js';
 import { NO_BYTES, type ByteCounts } from './byte-counts.js';
@@ -8,7 +8,8 @@ import { ChannelOpening, type OpenRequest } from './channel-opening.js';
 import { ChannelRoster } from './channel-roster.js';
 import { ChannelTable } from './channel-table.js';
 import { Channel, type ChannelOwner, type ChannelPeer } from './channel.js';
-import { asTunnelError, openFailure, withPrintableText, type OpenRefusal } from './failures.js';
+import { closedError, lostError, streamError, unopenedError } from './connection-errors.js';
+import { asTunnelError, openFailure, type OpenRefusal } from './failures.js';
 import { handshake, type Link, type SshTarget } from './handshake.js';
 import { Keepalive } from './keepalive.js';
 import type { Patience } from './patience.js';
@@ -124,7 +125,7 @@ export class Connection {
         return;
       case 'draining':
       case 'closed':
-        throw this.error ?? this.#closedError();
+        throw this.error ?? closedError(this.#options.node);
     }
   }
 
@@ -161,7 +162,7 @@ export class Connection {
     switch (state.name) {
       case 'idle':
       case 'connecting':
-        this.#over(undefined, this.#closedError());
+        this.#over(undefined, closedError(this.#options.node));
         return;
       case 'ready':
         this.#state = { ...state, name: 'draining' };
@@ -198,7 +199,7 @@ export class Connection {
   #ready(link: Link): void {
     if (this.#state.name !== 'connecting') {
       link.transport.stream.destroy();
-      throw this.error ?? this.#closedError();
+      throw this.error ?? closedError(this.#options.node);
     }
     const { client, transport, software } = link;
     const { stream } = transport;
@@ -268,26 +269,18 @@ export class Connection {
   }
 
   #socket(peer: ChannelPeer, request: OpenRequest, free: () => void, channels: ChannelOwner): ChannelSocket {
-    const { host, port, allowHalfOpen } = request;
+    const place = { node: this.#options.node, host: request.host, port: request.port };
     return new ChannelSocket({
-      node: this.#options.node,
-      host,
-      port,
-      allowHalfOpen,
+      ...place,
+      allowHalfOpen: request.allowHalfOpen,
       channel: (listener) => new Channel(peer, this.#roster.enter(free), channels, listener),
-      connectionError: () => (this.#state.name === 'closed' ? this.#streamError(request) : undefined),
+      connectionError: () => (this.#state.name === 'closed' ? streamError(place, this.error) : undefined),
     });
   }
 
   #lose(reason: Error): void {
     if (this.#state.name === 'closed') return;
-    const cause = withPrintableText(reason);
-    const { node } = this.#options;
-    const error = new TransportError(
-      'ERR_TUNNEL_LOST',
-      `the connection to ${node} was lost: ${cause.message}`,
-      { node, cause },
-    );
+    const error = lostError(this.#options.node, reason);
     this.#over(error, error);
   }
 
@@ -321,40 +314,10 @@ export class Connection {
     stream.once('close', () => clearTimeout(timer));
   }
 
-  /** Why a channel was not opened: what the node said, or that the connection was lost. */
+  /** Why a channel was not opened: what the node said, or that the connection is over. */
   #openError(refusal: OpenRefusal | undefined, { host, port }: OpenRequest): TunnelError {
-    const { node } = this.#options;
-    if (refusal !== undefined)
-      return openFailure(refusal, { node, host, port, openChannels: this.openChannels });
-    const why = this.error === undefined ? '' : `: ${this.error.message}`;
-    return new TransportError(
-      'ERR_TUNNEL_LOST',
-      `no channel to ${formatEndpoint(host, port)} through ${node}${why}`,
-      { node, host, port, cause: this.error },
-    );
-  }
-
-  /** Why a stream is over with its connection. */
-  #streamError({ host, port }: OpenRequest): TunnelError {
-    const { node } = this.#options;
-    const { error } = this;
-    const context = { node, host, port, cause: error };
-    if (error === undefined) {
-      return new ClosedError(
-        `the stream to ${formatEndpoint(host, port)} was closed with its connection`,
-        context,
-      );
-    }
-    return new TransportError(
-      'ECONNRESET',
-      `the stream to ${formatEndpoint(host, port)} was cut: ${error.message}`,
-      context,
-    );
-  }
-
-  #closedError(): ClosedError {
-    return new ClosedError(`the connection to ${this.#options.node} was closed`, {
-      node: this.#options.node,
-    });
+    const place = { node: this.#options.node, host, port };
+    if (refusal === undefined) return unopenedError(place, this.error);
+    return openFailure(refusal, { ...place, openChannels: this.openChannels });
   }
 }
