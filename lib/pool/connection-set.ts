@@ -1,11 +1,13 @@
 import { debug } from '../diagnostics.js';
 import type { Dialer } from '../dialer.js';
 import { AuthenticationError, DialTimeoutError, isLasting, type TunnelError } from '../errors.js';
-import { addBytes, NO_BYTES, type ByteCounts } from '../ssh/byte-counts.js';
+import { addBytes, type ByteCounts } from '../ssh/byte-counts.js';
 import { Connection } from '../ssh/connection.js';
 import type { SshTarget } from '../ssh/handshake.js';
 import { Admission } from './admission.js';
+import { Ageing } from './ageing.js';
 import { ConnectionReport } from './connection-report.js';
+import { Departures } from './departures.js';
 import type { HandshakeBound, Standing } from './handshake-permits.js';
 import { Members, type Member } from './members.js';
 import { Reconnect, type ReconnectOptions } from './reconnect.js';
@@ -46,12 +48,6 @@ const MAX_OPEN_TIMEOUTS = 16;
  */
 const UNUSED_MS = 500;
 
-/** How much earlier or later than `maxConnectionAgeMs` a connection is replaced, so that those of a fleet are not all replaced at once. */
-const AGE_JITTER = 0.1;
-
-/** Longest delay of `setTimeout`. */
-const MAX_TIMER_MS = 2 ** 31 - 1;
-
 /** `open` keeps connections up; `closing` makes them only on demand; `closed` is the end. */
 type Phase = 'open' | 'closing' | 'closed';
 
@@ -64,22 +60,30 @@ export class ConnectionSet {
   readonly #options: ConnectionSetOptions;
   #target: SshTarget;
   readonly #members = new Members();
-  /** Connections that take no more dials but still carry streams. */
-  readonly #draining = new Set<Connection>();
-  /** Sockets of connections that are over. */
-  readonly #closingSockets = new Set<Promise<unknown>>();
-  /** Carried by connections that are over. */
-  #bytesOfOver = NO_BYTES;
+  readonly #departures = new Departures();
+  readonly #ageing: Ageing;
   /** Whether a connection was lost, or an attempt failed, since one became ready. */
   #hasBroken = false;
   #phase: Phase = 'open';
   #retryTimer: NodeJS.Timeout | undefined;
-  #onEmpty: (() => void) | undefined;
 
   constructor(options: ConnectionSetOptions) {
     this.#options = options;
     this.#target = options.target;
     this.reconnect = new Reconnect(options.reconnect);
+    this.#ageing = new Ageing({
+      members: this.#members,
+      maxAgeMs: options.maxConnectionAgeMs,
+      maxDraining: options.maxConnections,
+      draining: this.draining,
+      idleTimeoutMs: options.idleTimeoutMs,
+      onDue: (member) => this.#grownOld(member),
+      onReplaced: (member) => {
+        debug.pool('%s: closing a connection that has been replaced because of its age', this.#target.node);
+        this.#drain(member);
+      },
+      releaseUnused: (member) => this.releaseUnused(member),
+    });
   }
 
   get size(): number {
@@ -90,15 +94,15 @@ export class ConnectionSet {
     return this.#members;
   }
 
+  /** Connections that take no more dials but still carry streams. */
   get draining(): ReadonlySet<Connection> {
-    return this.#draining;
+    return this.#departures.draining;
   }
 
   /** Carried since the set was made, by connections that became ready. */
   get bytes(): ByteCounts {
-    let bytes = this.#bytesOfOver;
+    let { bytes } = this.#departures;
     for (const { connection } of this.#members) bytes = addBytes(bytes, connection.bytes);
-    for (const connection of this.#draining) bytes = addBytes(bytes, connection.bytes);
     return bytes;
   }
 
@@ -169,7 +173,8 @@ export class ConnectionSet {
   /** Notes that a dial was not answered in time: the endpoint's fault, the node's, or that of the network between us. */
   suspect(member: Member): void {
     member.openTimeouts += 1;
-    if (member.openTimeouts < MAX_OPEN_TIMEOUTS || !this.#mayLeave(member)) member.connection.probeNow();
+    if (member.openTimeouts < MAX_OPEN_TIMEOUTS || !this.#ageing.mayLeave(member))
+      member.connection.probeNow();
     else if (this.#members.has(member)) this.#replace(member);
   }
 
@@ -191,12 +196,7 @@ export class ConnectionSet {
     this.#phase = 'closed';
     clearTimeout(this.#retryTimer);
     for (const member of [...this.#members]) this.#drain(member);
-    if (this.#draining.size > 0) {
-      await new Promise<void>((resolve) => {
-        this.#onEmpty = resolve;
-      });
-    }
-    await Promise.all(this.#closingSockets);
+    await this.#departures.finished();
   }
 
   /** Ends every connection at once and makes no more. */
@@ -204,7 +204,7 @@ export class ConnectionSet {
     this.#phase = 'closed';
     clearTimeout(this.#retryTimer);
     for (const { connection } of [...this.#members]) connection.destroy(error);
-    for (const connection of [...this.#draining]) connection.destroy(error);
+    for (const connection of [...this.draining]) connection.destroy(error);
   }
 
   #mayAdd(): boolean {
@@ -269,56 +269,26 @@ export class ConnectionSet {
     member.admission.leave();
     this.counts.connected += 1;
     this.reconnect.connected();
-    this.#limitAge(member);
-    this.#succeed(member);
+    this.#ageing.ready(member);
     this.maintain();
     this.#options.onChange();
-  }
-
-  #limitAge(member: Member): void {
-    const { maxConnectionAgeMs } = this.#options;
-    if (maxConnectionAgeMs === undefined) return;
-    const ageMs = maxConnectionAgeMs * (1 + AGE_JITTER * (2 * Math.random() - 1));
-    member.timers.push(setTimeout(() => this.#grownOld(member), Math.min(ageMs, MAX_TIMER_MS)).unref());
   }
 
   #grownOld(member: Member): void {
     if (this.#phase !== 'open') return;
     // One that nobody uses needs no successor.
     this.releaseUnused(member);
-    if (this.#mayLeave(member)) this.#members.growOld(member);
-    else this.#members.postpone(member);
+    this.#ageing.grow(member);
     this.maintain();
-  }
-
-  /** Whether there is room for it among those that drain and those that will, because streams may hold any of them for good. */
-  #mayLeave(member: Member): boolean {
-    const others = this.#members.isOld(member) ? this.#members.old - 1 : this.#members.old;
-    return this.#draining.size + others < this.#options.maxConnections;
-  }
-
-  /** Lets one that has grown old drain, now that another is ready. */
-  #succeed(successor: Member): void {
-    const { oldest } = this.#members;
-    if (oldest === undefined) return;
-    debug.pool('%s: closing a connection that has been replaced because of its age', this.#target.node);
-    this.#drain(oldest);
-    // If no dial ever comes to it, no lane tells that it is not needed.
-    const timer = setTimeout(() => this.releaseUnused(successor), this.#options.idleTimeoutMs);
-    successor.timers.push(timer.unref());
   }
 
   /** `isOutdated`: it was not made in the way in which connections are made now. */
   #closed(member: Member, error: TunnelError | undefined, isOutdated: boolean): void {
     this.#members.delete(member);
-    this.#draining.delete(member.connection);
-    const { bytes, gone } = member.connection;
-    this.#bytesOfOver = addBytes(this.#bytesOfOver, bytes);
-    member.report.over(error, bytes);
+    this.#departures.over(member.connection);
+    member.report.over(error, member.connection.bytes);
     // Not sooner: those who count by the reports must never see more handshakes under way than there are permits.
     member.admission.leave();
-    this.#closingSockets.add(gone);
-    void gone.then(() => this.#closingSockets.delete(gone));
     if (error !== undefined && this.#phase !== 'closed') {
       this.#hasBroken = true;
       if (isOutdated && isLasting(error)) this.#tryAnew(member);
@@ -327,7 +297,6 @@ export class ConnectionSet {
     for (const postponed of this.#members.takePostponed()) this.#grownOld(postponed);
     this.maintain();
     this.#options.onChange();
-    if (this.#draining.size === 0) this.#onEmpty?.();
   }
 
   /** What the node refused is replaced already. Who waits for the connection gets one that is made in the new way. */
@@ -356,7 +325,6 @@ export class ConnectionSet {
 
   #drain(member: Member): void {
     this.#members.delete(member);
-    this.#draining.add(member.connection);
-    member.connection.close();
+    this.#departures.drain(member.connection);
   }
 }
