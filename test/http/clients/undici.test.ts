@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { once } from 'node:events';
 import { createSecureServer } from 'node:http2';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import {
   Agent,
@@ -45,21 +45,71 @@ describe('http: undici with undiciConnector', () => {
     }
   });
 
-  it('sends requests in a pipeline over one stream', async () => {
+  it('has requests in a pipeline over one stream, and gives each its own answer', async () => {
     const { opened, open } = gate();
     let arrived = 0;
-    const { port } = await stage.http((_request, response) => {
-      if ((arrived += 1) === 5) open();
-      void opened.then(() => response.end('ok'));
+    const { port } = await stage.http(({ url }, response) => {
+      if ((arrived += 1) === 4) open();
+      void opened.then(() => response.end(`answer to ${url}`));
     });
-    const client = closing(new Client(`http://127.0.0.1:${port}`, { connect: connect(), pipelining: 5 }));
+    const client = closing(new Client(`http://127.0.0.1:${port}`, { connect: connect(), pipelining: 4 }));
+    const paths = Array.from({ length: 20 }, (_, index) => `/${index}`);
     const answers = await Promise.all(
-      Array.from({ length: 5 }, async () =>
-        (await client.request({ path: '/', method: 'GET', blocking: false })).body.text(),
-      ),
+      paths.map(async (path) => (await client.request({ path, method: 'GET', blocking: false })).body.text()),
     );
-    expect(answers).to.deep.equal(Array(5).fill('ok'));
+    expect(answers).to.deep.equal(paths.map((path) => `answer to ${path}`));
     expect(stage.ssh.totalChannels).to.equal(1);
+  });
+
+  for (const means of ['a tunnel', 'a plain socket']) {
+    it(`asks again for what was in the pipeline of ${means} that is lost, but for the first`, async () => {
+      const [lost, asked]: [string[], string[]] = [[], []];
+      const { opened: allAsked, open } = gate();
+      const { server, port } = await stage.http(({ url = '' }, response) => {
+        if (lost.length < 4) {
+          lost.push(url);
+          if (lost.length === 4) open();
+        } else {
+          asked.push(url);
+          response.end(`answer to ${url}`);
+        }
+      });
+      const accepted = once(server, 'connection') as Promise<[Socket]>;
+      const own = means === 'a tunnel' ? { connect: connect() } : {};
+      const client = closing(new Client(`http://127.0.0.1:${port}`, { ...own, pipelining: 4 }));
+      const answers = ['/0', '/1', '/2', '/3'].map(async (path) =>
+        (await client.request({ path, method: 'GET', blocking: false })).body.text(),
+      );
+      const settled = Promise.allSettled(answers);
+      await allAsked;
+      if (means === 'a tunnel') stage.ssh.cut('rst');
+      else (await accepted)[0].resetAndDestroy();
+      const [head, ...others] = await settled;
+      expect(head).to.include({ status: 'rejected' });
+      expect(others).to.deep.equal(
+        ['/1', '/2', '/3'].map((path) => ({ status: 'fulfilled', value: `answer to ${path}` })),
+      );
+      expect([lost, asked]).to.deep.equal([
+        ['/0', '/1', '/2', '/3'],
+        ['/1', '/2', '/3'],
+      ]);
+    });
+  }
+
+  it('sends nothing behind a request in a pipeline that must not be sent twice', async () => {
+    const asked: string[] = [];
+    const { server, port } = await stage.http(({ method, url }, response) => {
+      asked.push(`${method} ${url}`);
+      if (asked.length > 1) response.end('ok');
+    });
+    const client = closing(new Client(`http://127.0.0.1:${port}`, { connect: connect(), pipelining: 4 }));
+    const posted = rejection(client.request({ path: '/order', method: 'POST', body: 'one' }));
+    const read = client.request({ path: '/', method: 'GET', blocking: false });
+    await once(server, 'request');
+    stage.ssh.cut('rst');
+    expect(await posted).to.be.instanceOf(UndiciSocketError);
+    expect(await (await read).body.text()).to.equal('ok');
+    expect(asked).to.deep.equal(['POST /order', 'GET /']);
   });
 
   it('verifies against the host of the URL, whatever the host header says', async () => {
