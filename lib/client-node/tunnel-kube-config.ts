@@ -44,6 +44,7 @@ interface Made<T> {
  * long as the credentials are the same. The API server's certificate is verified as the kubeconfig says, against the host of the cluster's
  * `server`, or its `tls-server-name`.
  *
+ * `cpFromPod` of client-node 1.4.0 is broken by itself, tunnel or not (kubernetes-client/javascript#2663).
  * Plugins that ask an identity provider for credentials go their own way, not through the dialer.
  *
  * @example
