@@ -2,9 +2,13 @@ import { environmentHelp, KUBELET_HELP, KUBELET_OPTIONS, NODE_HELP, NODE_OPTIONS
 import { integer, objectName, UsageError, type CommandLine } from './command-line.js';
 
 export const HELP = `Usage: kubelet-logs --node ADDRESS [options] POD CONTAINER
+       kubelet-logs --demo
 
 Prints a container's log as its kubelet tells it, through SSH to the node. Needs neither the
 API server nor anything on the node but sshd.
+
+  --demo                     a node and a kubelet are started in this process, and their log is
+                             printed and followed; then some things go wrong
 
 The node
 ${NODE_HELP}
@@ -44,6 +48,7 @@ Exit codes: 0 printed; 1 failed, and stderr says why; 2 wrong usage; 130 ended b
 export const OPTIONS = {
   ...NODE_OPTIONS,
   ...KUBELET_OPTIONS,
+  demo: { type: 'boolean' },
   namespace: { type: 'string', short: 'n' },
   follow: { type: 'boolean', short: 'f' },
   tail: { type: 'string' },

@@ -5,27 +5,36 @@ const hasColors = process.stdout.isTTY && process.stdout.hasColors();
 
 const style = (code: number) => (text: string) => (hasColors ? `\x1b[${code}m${text}\x1b[0m` : text);
 
-export const bold = style(1);
+const bold = style(1);
 export const dim = style(2);
 
-export function say(line: string): void {
-  process.stdout.write(`${line}\n`);
-}
+/** What a demo says between what it shows. */
+export class StageDirections {
+  readonly #output: Writable;
 
-export function heading(text: string): void {
-  say(`\n${bold(text)}\n`);
-}
+  constructor(output: Writable) {
+    this.#output = output;
+  }
 
-/** A stream whose lines appear on stdout, moved to the right. */
-export function indented(indent: string, paint: (line: string) => string = String): Writable {
-  const decoder = new TextDecoder();
-  let rest = '';
-  return new Writable({
-    write(chunk: Buffer, _encoding, done) {
-      const lines = (rest + decoder.decode(chunk, { stream: true })).split('\n');
-      rest = lines.pop() ?? '';
-      for (const line of lines) say(indent + paint(line));
-      done();
-    },
-  });
+  say(line: string): void {
+    this.#output.write(`${line}\n`);
+  }
+
+  heading(text: string): void {
+    this.say(`\n${bold(text)}\n`);
+  }
+
+  /** A stream whose lines appear among what is said, moved to the right. */
+  indented(indent: string, paint: (line: string) => string = String): Writable {
+    const decoder = new TextDecoder();
+    let rest = '';
+    return new Writable({
+      write: (chunk: Buffer, _encoding, done) => {
+        const lines = (rest + decoder.decode(chunk, { stream: true })).split('\n');
+        rest = lines.pop() ?? '';
+        for (const line of lines) this.say(indent + paint(line));
+        done();
+      },
+    });
+  }
 }

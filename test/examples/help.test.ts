@@ -6,7 +6,7 @@ const COMMANDS: readonly [command: Order['command'], name: string, canDemo: bool
   ['fetchThroughNode', 'fetch-through-node', true],
   ['fleetHealth', 'fleet-health', false],
   ['kubeletExec', 'kubelet-exec', true],
-  ['kubeletLogs', 'kubelet-logs', false],
+  ['kubeletLogs', 'kubelet-logs', true],
   ['portForward', 'port-forward', true],
   ['scrapeMetrics', 'scrape-metrics', true],
   ['socks', 'socks', true],

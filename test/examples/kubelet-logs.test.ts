@@ -182,6 +182,7 @@ describe('examples: kubelet-logs', () => {
       /no key to offer: agent \(out of reach/,
     ],
     'no node': [() => rig.argv({ node: undefined }), 2, /--node is missing.*--help/],
+    'a name with --demo': [() => ['--demo', 'web'], 2, /--demo has a pod of its own: give no names/],
     'no container': [() => rig.argv({}, 'web'), 2, /the pod and the container are needed/],
     'a name too many': [() => rig.argv({}, 'web', 'app', 'x'), 2, /the pod and the container are needed/],
     'a name that leads elsewhere': [

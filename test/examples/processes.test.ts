@@ -1,10 +1,14 @@
 import { expect } from 'chai';
 import { once } from 'node:events';
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { startBlackHole } from '../support/black-hole.js';
 import { read } from '../support/dialer.js';
 import { HELP } from '../../examples/support/arguments.js';
 import { Rig } from './rig.js';
+import { firstMatch } from './script.js';
 
 describe('examples: as processes', () => {
   let rig: Rig;
@@ -97,15 +101,33 @@ describe('examples: as processes', () => {
     expect(await ended).to.deep.equal({ code: 0, errors: '' });
   });
 
-  it('the demo shows all of it and ends by itself with exit code 0', async () => {
-    const { stdout, ended } = rig.spawn('demo.ts');
-    const shown = await text(stdout);
-    expect(await ended).to.deep.equal({ code: 0, errors: '' });
-    expect(shown).to.match(/host key SHA256:\S+ is accepted/);
-    expect(shown).to.match(/dialled 127\.0\.0\.1:10250 through \S+ in [\d.]+ ms/);
-    expect(shown).to.match(/order 1025: .*\n.*was cut/);
-    expect(shown).to.include('presented another host key');
-    // No terminal, no colours.
-    expect(shown).not.to.include('\u001b');
+  for (const [script, argv] of [
+    ['demo.ts', []],
+    ['kubelet-logs.ts', ['--demo']],
+  ] as const) {
+    it(`${[script, ...argv].join(' ')} shows all of it and ends by itself with exit code 0`, async () => {
+      const { stdout, ended } = rig.spawn(script, argv);
+      const shown = await text(stdout);
+      expect(await ended).to.deep.equal({ code: 0, errors: '' });
+      expect(shown).to.match(/host key SHA256:\S+ is accepted/);
+      expect(shown).to.match(/dialled 127\.0\.0\.1:10250 through \S+ in [\d.]+ ms/);
+      expect(shown).to.match(/order 1025: .*\n.*was cut/);
+      expect(shown).to.include('presented another host key');
+      // No terminal, no colours.
+      expect(shown).not.to.include('\u001b');
+    });
+  }
+
+  it('the demo is ended by Ctrl-C also in the middle, and leaves no file behind', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'tunnel-dialer-test-'));
+    rig.onEnd(() => rm(folder, { recursive: true }));
+    const { child, stdout, ended } = rig.spawn('demo.ts', [], { environment: { TMPDIR: folder } });
+    await firstMatch(stdout, /order 1021: /);
+    child.kill('SIGINT');
+    const { code } = await ended;
+    expect(code).to.equal(130);
+    expect((await readdir(folder)).filter((name) => name.startsWith('tunnel-dialer-demo-'))).to.deep.equal(
+      [],
+    );
   });
 });
