@@ -3,6 +3,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { text } from 'node:stream/consumers';
 import type { NodeSpec } from '../../lib/index.js';
 import type { Outcome } from './command-host.js';
+import { FakeApiServer, type FakeNode } from '../support/fake-api-server.js';
 import { refusedEndpoint } from '../support/endpoints.js';
 import { CommandHost, Rig } from './rig.js';
 
@@ -24,13 +25,17 @@ describe('examples: scrape-metrics', () => {
     return { name, address, port, ...changes };
   };
 
+  const login = (): string[] => [
+    '--user=tunnel',
+    `--key=${rig.path('key')}`,
+    `--known-hosts=${rig.path('known_hosts')}`,
+    `--ca=${rig.path('ca.crt')}`,
+    `--token-file=${rig.path('token')}`,
+  ];
+
   async function scrape(nodes: readonly object[], ...more: string[]): Promise<Outcome> {
     const file = await rig.file('nodes.json', JSON.stringify({ nodes }));
-    const files = ['key=key', 'known-hosts=known_hosts', 'ca=ca.crt', 'token-file=token'].map((option) => {
-      const [name = '', path = ''] = option.split('=');
-      return `--${name}=${rig.path(path)}`;
-    });
-    return host.run(['--user=tunnel', ...files, `--nodes=${file}`, ...more]);
+    return host.run([...login(), `--nodes=${file}`, ...more]);
   }
 
   it('shows itself with --demo, with a line for each node, and ends', async () => {
@@ -71,6 +76,33 @@ describe('examples: scrape-metrics', () => {
       if (bytes !== undefined) expect(found?.bytes).to.equal(bytes);
       expect(rig.kubelet.requests.at(-1)?.url).to.equal(path);
     }
+  });
+
+  it("asks a cluster's nodes, and tells of those that it cannot ask", async () => {
+    const server = await FakeApiServer.start();
+    rig.onEnd(() => server.close());
+    const worker = (name: string, ...addresses: string[]): FakeNode => ({
+      metadata: { name, annotations: { 'tunnel-dialer/ssh-port': String(rig.ssh.spec.port) } },
+      status: { addresses: addresses.map((address) => ({ type: 'InternalIP', address })) },
+    });
+    server.put(worker('worker-1', '127.0.0.1'), worker('worker-2', '127.0.0.1'));
+    const kubeconfig = await rig.file('kubeconfig', server.kubeconfig());
+    const argv = [...login(), `--kubeconfig=${kubeconfig}`];
+    const all = await host.run(argv);
+    expect(all.code, all.errors).to.equal(0);
+    expect(all.output)
+      .to.match(/^worker-1 +200 +\d+ +\d+\nworker-2 +200 /m)
+      .and.include('2 of 2 kubelets');
+    server.put(worker('worker-2'));
+    const some = await host.run(argv);
+    expect(some.code, some.errors).to.equal(1);
+    expect(some.output)
+      .to.match(/^worker-2 +FAILED /m)
+      .and.match(/^worker-2: it has no usable address of type InternalIP/m)
+      .and.include('1 of 2 kubelets');
+    const other = await host.run([...argv, '--context=elsewhere']);
+    expect(other.code).to.equal(2);
+    expect(other.errors).to.match(/^scrape-metrics: .*elsewhere.*\n$/);
   });
 
   it('leaves bastions alone', async () => {

@@ -41,17 +41,20 @@ describe('examples through a real sshd', () => {
   after(() => shared.end());
   afterEach(() => stage.end());
 
-  function run(script: string, ...argv: string[]): Script {
-    const options = [
-      `--node=${sshd.address}:${sshd.port}`,
-      `--user=${sshd.username}`,
-      `--key=${join(folder, 'key')}`,
-      `--known-hosts=${join(folder, 'known_hosts')}`,
-    ];
-    const started = spawnExample(script, [...options, ...argv], { stdin: true });
+  function spawn(script: string, ...argv: string[]): Script {
+    const started = spawnExample(script, argv, { stdin: true });
     stage.onEnd(() => started.child.kill('SIGKILL'));
     return started;
   }
+
+  const login = (): string[] => [
+    `--user=${sshd.username}`,
+    `--key=${join(folder, 'key')}`,
+    `--known-hosts=${join(folder, 'known_hosts')}`,
+  ];
+
+  const run = (script: string, ...argv: string[]): Script =>
+    spawn(script, `--node=${sshd.address}:${sshd.port}`, ...login(), ...argv);
 
   /** What the kubelet's clients need besides. */
   const ofKubelet = (): string[] => [
@@ -67,6 +70,26 @@ describe('examples through a real sshd', () => {
     stdin?.end('hello\n');
     expect(await text(stdout)).to.equal('HELLO\n');
     expect(await ended).to.deep.equal({ code: 3, errors: '' });
+  });
+
+  it('scrape-metrics reads the metrics of many kubelets', async () => {
+    const { address, port, endpointHost: selfAddress } = sshd;
+    const nodes = ['a', 'b', 'c'].map((name) => ({
+      ...{ name, address, port, selfAddress },
+      // Nobody listens at that of c.
+      kubeletPort: name === 'c' ? 1 : kubelet.port,
+    }));
+    const list = join(folder, 'nodes.json');
+    await writeFile(list, JSON.stringify(nodes));
+    const files = [`--ca=${join(folder, 'ca.crt')}`, `--token-file=${join(folder, 'token')}`];
+    const { stdout, ended } = spawn('scrape-metrics.ts', `--nodes=${list}`, ...login(), ...files);
+    const shown = await text(stdout);
+    expect(shown)
+      .to.match(/^a +200 +\d+ +\d+\nb +200 +\d+ +\d+\nc +FAILED +- +\d+\n/m)
+      .and.match(/^c: .*is the kubelet up\?/m)
+      .and.include('2 of 3 kubelets');
+    const { code, errors } = await ended;
+    expect(code, errors).to.equal(1);
   });
 
   it('port-forward forwards a port', async () => {
