@@ -1,7 +1,8 @@
 import type { ConnectionOptions } from 'node:tls';
 import { abortSignal, boolean, integer, milliseconds, nonEmptyString, type Check } from '../validation.js';
 import type { TlsSource } from '../tls/tls-source.js';
-import { checkCredentials, checkEach, tlsChecks, unusable } from './options.js';
+import { checkCredentials } from '../tls/check-credentials.js';
+import { checkEach, tlsChecks, unusable } from './options.js';
 
 /** Which node carries a connection, and how long it may take to make one. */
 export interface TunnelConnectionOptions {

@@ -1,14 +1,11 @@
-import { X509Certificate } from 'node:crypto';
 import type { AgentOptions as HttpAgentOptions } from 'node:http';
 import type { AgentOptions as HttpsAgentOptions } from 'node:https';
-import { createSecureContext, type SecureContextOptions } from 'node:tls';
 import { InvalidOptionError } from '../errors.js';
 import {
   boolean,
   callable,
   describeKind,
   integer,
-  looksLikePath,
   milliseconds,
   nonEmptyString,
   oneOf,
@@ -16,7 +13,8 @@ import {
   refuseMisspelt,
   type Check,
 } from '../validation.js';
-import { refuseBoth, given, tlsSource, type TlsSource } from '../tls/tls-source.js';
+import { checkCredentials } from '../tls/check-credentials.js';
+import { tlsSource, type TlsSource } from '../tls/tls-source.js';
 
 interface NodeOption {
   /**
@@ -110,22 +108,6 @@ export function checkHttpsOptions(options: TunnelHttpsAgentOptions): TunnelHttps
 }
 
 /**
- * Refuses certificates and keys that cannot be used.
- *
- * @throws {@link InvalidOptionError} `ERR_TUNNEL_INVALID_OPTION`
- */
-export function checkCredentials({
-  tls,
-  ...own
-}: SecureContextOptions & { tls?: TlsSource | undefined }): void {
-  if (tls === undefined) checkCertificates(own);
-  else {
-    refuseBoth(own, '');
-    checkCertificates({ ...own, ...given(tls.current()) });
-  }
-}
-
-/**
  * Options that others than we judge, too: those that `checks` knows are checked, `undefined` ones left out, and one that looks like one
  * of `ours` misspelt refused.
  *
@@ -148,43 +130,6 @@ export function checkEach<T extends object>(
 
 function asIs(value: unknown): unknown {
   return value;
-}
-
-/** The groups of options that Node can judge one by one, so that the error names the wrong one. */
-const CREDENTIALS = [['ca'], ['cert'], ['key', 'passphrase'], ['pfx', 'passphrase'], ['crl']] as const;
-
-/**
- * Node looks at certificates and keys at the first request, and never says that a `ca` has no certificate in
- * it.
- */
-function checkCertificates(options: SecureContextOptions): void {
-  for (const [name, ...others] of CREDENTIALS) {
-    if (options[name] === undefined) continue;
-    for (const value of [options[name]].flat()) refusePath(name, value);
-    const group = Object.fromEntries([name, ...others].map((key) => [key, options[key]]));
-    withOptionName(name, () => createSecureContext(group));
-  }
-  const authorities = options.ca === undefined ? [] : [options.ca].flat();
-  for (const authority of authorities) {
-    withOptionName('ca', () => new X509Certificate(authority));
-  }
-  withOptionName('options', () => createSecureContext(options));
-}
-
-function refusePath(option: string, value: unknown): void {
-  if (typeof value === 'string' && looksLikePath(value))
-    throw new InvalidOptionError(option, 'looks like a path: read the file first, and give its content');
-}
-
-function withOptionName(option: string, judge: () => unknown): void {
-  try {
-    judge();
-  } catch (cause) {
-    // Complaints about a type quote the value, which may be a passphrase.
-    const isType = (cause as NodeJS.ErrnoException).code === 'ERR_INVALID_ARG_TYPE';
-    const problem = isType ? 'is of a wrong type' : `cannot be used: ${(cause as Error).message}`;
-    throw new InvalidOptionError(option, problem, isType ? undefined : { cause });
-  }
 }
 
 /** `servername: ''` turns server name indication off. */

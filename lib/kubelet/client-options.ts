@@ -1,9 +1,7 @@
+import type { Pem } from '../tls/pem.js';
 import type { TlsSource } from '../tls/tls-source.js';
 import type { KubeletAddressType, KubeletNode, KubernetesNodeObject } from './kubelet-node.js';
 import type { TokenSource } from './token.js';
-
-/** PEM. */
-export type Pem = string | Buffer;
 
 /**
  * Options of a {@link KubeletClient}. Exactly one of `certificateAuthority`, `tls` that tells authorities, `pinnedCertificate` and

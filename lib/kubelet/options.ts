@@ -1,9 +1,9 @@
 import { InvalidOptionError } from '../errors.js';
+import { authorities, pem } from '../tls/pem.js';
 import { tlsSource } from '../tls/tls-source.js';
 import {
   arrayOf,
   boolean,
-  describeKind,
   milliseconds,
   nonEmptyString,
   objectOf,
@@ -13,17 +13,9 @@ import {
   withDefault,
   type Check,
 } from '../validation.js';
-import type { KubeletClientOptions, Pem } from './client-options.js';
+import type { KubeletClientOptions } from './client-options.js';
 import { KUBELET_ADDRESS_TYPES, type KubeletAddressType } from './kubelet-node.js';
-import { checkToken, type TokenSource } from './token.js';
-
-const pem: Check<Pem> = (value, path) => {
-  if ((typeof value === 'string' && value !== '') || Buffer.isBuffer(value)) return value;
-  throw new InvalidOptionError(path, `must be PEM as a string or Buffer, got ${describeKind(value)}`);
-};
-
-const authorities: Check<Pem | readonly Pem[]> = (value, path) =>
-  Array.isArray(value) ? arrayOf(pem)(value, path) : pem(value, path);
+import { token } from './token.js';
 
 const addressTypes: Check<readonly KubeletAddressType[]> = (value, path) => {
   const types = arrayOf(oneOf(...KUBELET_ADDRESS_TYPES))(value, path);
@@ -38,12 +30,6 @@ const fingerprint: Check<string> = (value, path) => {
     path,
     'must be a SHA-256 fingerprint, 64 hexadecimal digits with or without colons, as openssl x509 -fingerprint -sha256 shows it',
   );
-};
-
-const token: Check<TokenSource> = (value, path) => {
-  if (typeof value === 'function') return value as TokenSource;
-  const checked = checkToken(value, path);
-  return () => checked;
 };
 
 /** Each option by itself; what they say of each other is judged where it is used. */

@@ -2,7 +2,7 @@ import { debug } from '../diagnostics.js';
 import { InvalidOptionError } from '../errors.js';
 import { FilesOnDemand } from '../files/files-on-demand.js';
 import { readRegularFileSync } from '../files/read-regular-file.js';
-import { describeKind, describeValue } from '../validation.js';
+import { describeKind, describeValue, type Check } from '../validation.js';
 
 /** Tells a bearer token as it is now. */
 export type TokenSource = () => string | Promise<string>;
@@ -18,6 +18,13 @@ export function checkToken(value: unknown, path: string): string {
   if (/^[\x21-\x7e]+$/.test(token)) return token;
   throw new InvalidOptionError(path, 'must be a bearer token: one line of ASCII characters without blanks');
 }
+
+/** A token, or what tells one. */
+export const token: Check<TokenSource> = (value, path) => {
+  if (typeof value === 'function') return value as TokenSource;
+  const checked = checkToken(value, path);
+  return () => checked;
+};
 
 /**
  * A token that is a file, read here, and read again when it has changed and then been still for `intervalMs`. While it is missing or
