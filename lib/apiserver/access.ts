@@ -20,6 +20,11 @@ export interface Caller {
   readonly userName: string | undefined;
   /** What makes a request to the upstream theirs: their own `Authorization`, or ours and `Impersonate-*`, or nothing. */
   upstreamHeaders(): Promise<IncomingHttpHeaders>;
+  /**
+   * Whether the proxy asks in its own name, for them: then a client certificate that it has goes with their requests. It must not with
+   * any other's: an API server that is shown a certificate and a token believes the certificate. Default: `false`.
+   */
+  readonly isImpersonated?: boolean | undefined;
 }
 
 /** Who a caller is, and what they may do. Never more than the upstream says. */

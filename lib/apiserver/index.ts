@@ -9,3 +9,5 @@ export type {
   ServiceObject,
 } from './resolver.js';
 export { StatusError, type StatusDetails, type StatusReason } from './status-error.js';
+export type { UpstreamClientOptions } from './upstream/options.js';
+export { UpstreamClient, type Asker, type UpstreamQuestion } from './upstream/upstream-client.js';
