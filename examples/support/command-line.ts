@@ -26,6 +26,8 @@ export class CommandLine<Options extends OptionTypes = OptionTypes> {
   readonly #command: string;
   readonly #values: Readonly<Record<string, unknown>>;
   readonly #environment: Environment;
+  /** What counts where neither the command line nor the environment says anything. */
+  #defaults: Readonly<Record<string, string | boolean>> = {};
 
   /** @throws UsageError */
   constructor(command: string, argv: readonly string[], options: Options, environment: Environment) {
@@ -44,15 +46,21 @@ export class CommandLine<Options extends OptionTypes = OptionTypes> {
     }
   }
 
+  /** Takes what a configuration file says. */
+  setDefaults(defaults: Readonly<Record<string, string | boolean>>): void {
+    this.#defaults = defaults;
+  }
+
   /** @throws UsageError */
   text(option: keyof Options & string): string | undefined {
-    const given = this.#values[option] ?? this.#environment[variableOf(this.#command, option)];
+    const fromEnvironment = this.#environment[variableOf(this.#command, option)];
+    const given = this.#values[option] ?? fromEnvironment ?? this.#defaults[option];
     if (given === '') throw new UsageError(`--${option} is empty`);
     return typeof given === 'string' ? given : undefined;
   }
 
   flag(option: keyof Options & string): boolean {
-    return this.#values[option] === true;
+    return (this.#values[option] ?? this.#defaults[option]) === true;
   }
 
   /** Of an option that may be given more than once. */

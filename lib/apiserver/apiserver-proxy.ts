@@ -1,0 +1,131 @@
+import type { IncomingMessage } from 'node:http';
+import type { Duplex } from 'node:stream';
+import type { Dialer } from '../dialer.js';
+import { ClosedError } from '../errors.js';
+import { watchAnswer, type AnsweredRequest } from './answered-request.js';
+import type { Caller } from './access.js';
+import type { ProxyRequest, ProxyResponse } from './exchange.js';
+import { servicesOf } from './handlers.js';
+import { NodeBound } from './node-bound.js';
+import { apiserverParts, type ApiserverParts, type ApiserverPartsOptions } from './parts.js';
+import { passThrough, passThroughUpgrade } from './pass-through.js';
+import { asStatusError, sendStatus } from './send-status.js';
+import { sendStatusOnSocket } from './upgrade/send-status.js';
+
+/** Options of {@link apiserverProxy}. */
+export interface ApiserverProxyOptions extends ApiserverPartsOptions {
+  /** Called when a request has been answered, for an access log. No part of it is secret; a query may be. */
+  onAnswer?: ((answered: AnsweredRequest) => void) | undefined;
+}
+
+/**
+ * Limits for the server that a proxy is put on, as kube-apiserver has them: a head may take 1 MiB and must be there within 30 s; the rest
+ * of a request may take as long as it does, because it may be an upload, or never end.
+ */
+export const SERVER_OPTIONS = Object.freeze({
+  maxHeaderSize: 2 ** 20,
+  headersTimeout: 30_000,
+  requestTimeout: 0,
+  keepAliveTimeout: 90_000,
+});
+
+/** A kube-apiserver to its clients: node-bound requests go through tunnels, everything else to the upstream. */
+export class ApiserverProxy implements AsyncDisposable {
+  readonly #parts: ApiserverParts;
+  readonly #nodeBound: NodeBound;
+  readonly #onAnswer: ((answered: AnsweredRequest) => void) | undefined;
+  readonly #underWay = new Set<Promise<void>>();
+  #isClosed = false;
+
+  /** Use {@link apiserverProxy}. */
+  constructor(parts: ApiserverParts, onAnswer: ApiserverProxyOptions['onAnswer']) {
+    this.#parts = parts;
+    this.#nodeBound = new NodeBound(parts.access, servicesOf(parts));
+    this.#onAnswer = onAnswer;
+  }
+
+  /** How many requests are being answered, streams among them. */
+  get underWay(): number {
+    return this.#underWay.size;
+  }
+
+  /** For the `request` event of a server of `node:http`, `node:https` or `node:http2`. Never throws. */
+  readonly request = (request: ProxyRequest, response: ProxyResponse): void => {
+    const watch = watchAnswer(request, response, this.#onAnswer);
+    this.#track(async () => {
+      try {
+        const caller = await this.#callerOf(request);
+        watch.caller = caller;
+        const route = this.#nodeBound.routeOf(request);
+        if (route !== undefined) await this.#nodeBound.request({ request, response }, route, caller);
+        else await passThrough({ exchange: { request, response }, caller, upstream: this.#parts.upstream });
+      } catch (error) {
+        sendStatus(response, asStatusError(error));
+      }
+    });
+  };
+
+  /** For the `upgrade` event of a server of `node:http` or `node:https`. Never throws. */
+  readonly upgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
+    const watch = watchAnswer(request, socket, this.#onAnswer);
+    this.#track(async () => {
+      const upgrade = { request, socket, head };
+      try {
+        const caller = await this.#callerOf(request);
+        watch.caller = caller;
+        const route = this.#nodeBound.routeOf(request);
+        if (route !== undefined) await this.#nodeBound.upgrade(upgrade, route, caller);
+        else await passThroughUpgrade({ upgrade, caller, upstream: this.#parts.upstream });
+      } catch (error) {
+        const refusal = asStatusError(error);
+        watch.status = refusal.code;
+        sendStatusOnSocket(socket, refusal);
+      }
+    });
+  };
+
+  /**
+   * Refuses what comes from now on with 503, and resolves when what is under way has ended. To end it sooner, end its connections: the
+   * server's, or the dialer's.
+   */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    while (this.#underWay.size > 0) await Promise.all(this.#underWay);
+    this.#parts.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  #callerOf(request: ProxyRequest): Promise<Caller> {
+    if (this.#isClosed) throw new ClosedError('the proxy is shutting down');
+    return this.#parts.access.authenticate(request);
+  }
+
+  #track(serve: () => Promise<void>): void {
+    const served = serve().finally(() => this.#underWay.delete(served));
+    this.#underWay.add(served);
+  }
+}
+
+/**
+ * A kube-apiserver for clients such as kubectl in front of one that cannot reach its nodes. Logs, exec, attach, port-forward and the proxies
+ * of nodes, pods and services go through the dialer, everything else to the upstream as it is. It widens nobody's rights: callers are who
+ * the upstream says, and each node-bound request is reviewed by it. Dials nothing yet.
+ *
+ * @example
+ * ```ts
+ * const proxy = apiserverProxy(dialer, {
+ *   upstream: { server: 'https://10.0.0.1:6443', certificateAuthority, tokenFile },
+ *   kubelet: { tls: tlsFiles({ caFile, certFile, keyFile }) },
+ * });
+ * https.createServer({ key, cert, ...SERVER_OPTIONS }, proxy.request).on('upgrade', proxy.upgrade).listen(8443);
+ * ```
+ *
+ * @throws {@link InvalidOptionError} `ERR_TUNNEL_INVALID_OPTION`
+ */
+export function apiserverProxy(dialer: Dialer, options: ApiserverProxyOptions): ApiserverProxy {
+  const { onAnswer, ...own } = options;
+  return new ApiserverProxy(apiserverParts(dialer, own), onAnswer);
+}

@@ -1,0 +1,94 @@
+import type { IncomingMessage } from 'node:http';
+import type { Duplex } from 'node:stream';
+import type { Access, Caller } from './access.js';
+import { attributesOf } from './attributes.js';
+import type { Exchange, ProxyRequest, ProxyResponse, UpgradeExchange } from './exchange.js';
+import { routeOf, type Route, type RouteKind } from './routes.js';
+import { StatusError } from './status-error.js';
+
+/** A node-bound request of somebody who may make it. */
+export interface Task<Kind extends RouteKind = RouteKind> {
+  readonly route: Extract<Route, { kind: Kind }>;
+  readonly caller: Caller;
+  readonly method: string;
+  readonly query: URLSearchParams;
+  /** The query as it was written: empty, or with its `?`. */
+  readonly search: string;
+  /** Aborted when the client is gone. */
+  readonly signal: AbortSignal;
+}
+
+/** What serves one kind of node-bound request. Both throw {@link StatusError} as long as nothing has been answered. */
+export interface Service<Kind extends RouteKind = RouteKind> {
+  request(exchange: Exchange, task: Task<Kind>): Promise<void>;
+  upgrade(upgrade: UpgradeExchange, task: Task<Kind>): Promise<void>;
+}
+
+/** One service for each kind. */
+export type Services = { readonly [Kind in RouteKind]?: Service<Kind> };
+
+/** What comes before any service: whose request it is, and whether they may. */
+export class NodeBound {
+  readonly #access: Access;
+  readonly #services: Services;
+
+  constructor(access: Access, services: Services) {
+    this.#access = access;
+    this.#services = services;
+  }
+
+  /** The route of a request, if there is a service for it. */
+  routeOf(request: ProxyRequest): Route | undefined {
+    const route = routeOf(splitUrl(request.url).path);
+    return route !== undefined && this.#services[route.kind] !== undefined ? route : undefined;
+  }
+
+  /** @throws {@link StatusError} what the client is to be answered, unless it has been */
+  async request(
+    exchange: { readonly request: ProxyRequest; readonly response: ProxyResponse },
+    route: Route,
+    caller: Caller,
+  ): Promise<void> {
+    await this.#serve(exchange.request, exchange.response, route, caller, (service, task) =>
+      service.request(exchange, task),
+    );
+  }
+
+  /** @throws {@link StatusError} what the client is to be answered, unless it has been */
+  async upgrade(upgrade: UpgradeExchange, route: Route, caller: Caller): Promise<void> {
+    await this.#serve(upgrade.request, upgrade.socket, route, caller, (service, task) =>
+      service.upgrade(upgrade, task),
+    );
+  }
+
+  async #serve(
+    request: ProxyRequest | IncomingMessage,
+    client: ProxyResponse | Duplex,
+    route: Route,
+    caller: Caller,
+    serve: (service: Service, task: Task) => Promise<void>,
+  ): Promise<void> {
+    const gone = new AbortController();
+    const onClose = (): void => gone.abort(new Error('the client has gone'));
+    client.once('close', onClose);
+    try {
+      const method = request.method ?? '';
+      const { search } = splitUrl(request.url);
+      const query = new URLSearchParams(search);
+      for (const attributes of attributesOf(route, method))
+        await this.#access.authorize(caller, attributes, gone.signal);
+      if (query.get('dryRun')) throw new StatusError(400, 'BadRequest', 'dryRun is not supported');
+      const service = this.#services[route.kind] as Service;
+      await serve(service, { route, caller, method, query, search, signal: gone.signal });
+    } finally {
+      client.off('close', onClose);
+    }
+  }
+}
+
+/** A request target in two; the scheme and host of one in absolute form are left out (RFC 9112 §3.2.2). */
+export function splitUrl(url = '/'): { readonly path: string; readonly search: string } {
+  const target = url.replace(/^https?:\/\/[^/?#]*/i, '');
+  const at = target.indexOf('?');
+  return at < 0 ? { path: target, search: '' } : { path: target.slice(0, at), search: target.slice(at) };
+}

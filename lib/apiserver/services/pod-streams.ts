@@ -1,0 +1,52 @@
+import type { UpgradeExchange } from '../exchange.js';
+import type { Service, Task } from '../node-bound.js';
+import { containerOf } from '../pods/containers.js';
+import { execParameters, portForwardParameters } from '../pods/stream-query.js';
+import { upgradeRequired } from '../upgrade/is-upgrade.js';
+import { relayUpgrade } from '../upgrade/relay-upgrade.js';
+import { kubeletPath, type Pods } from './pods.js';
+
+/** Exec and attach. */
+export class PodStreams implements Service<'pod-exec' | 'pod-attach'> {
+  readonly #pods: Pods;
+
+  constructor(pods: Pods) {
+    this.#pods = pods;
+  }
+
+  request(): Promise<void> {
+    return Promise.reject(upgradeRequired());
+  }
+
+  async upgrade(upgrade: UpgradeExchange, task: Task<'pod-exec' | 'pod-attach'>): Promise<void> {
+    const { route, query, signal } = task;
+    const isExec = route.kind === 'pod-exec';
+    const pod = await this.#pods.find(task);
+    const container = containerOf(pod, route.name, query.get('container') ?? undefined);
+    const backend = await this.#pods.kubeletOf(pod, task);
+    const parameters = execParameters(query, { withCommand: isExec });
+    const path = kubeletPath(isExec ? 'exec' : 'attach', route, container, parameters);
+    await relayUpgrade({ upgrade, backend, path, signal });
+  }
+}
+
+/** Port-forward. */
+export class PodPortForward implements Service<'pod-portforward'> {
+  readonly #pods: Pods;
+
+  constructor(pods: Pods) {
+    this.#pods = pods;
+  }
+
+  request(): Promise<void> {
+    return Promise.reject(upgradeRequired());
+  }
+
+  async upgrade(upgrade: UpgradeExchange, task: Task<'pod-portforward'>): Promise<void> {
+    const { route, query, signal } = task;
+    const pod = await this.#pods.find(task);
+    const backend = await this.#pods.kubeletOf(pod, task);
+    const path = kubeletPath('portForward', route, undefined, portForwardParameters(query));
+    await relayUpgrade({ upgrade, backend, path, signal });
+  }
+}

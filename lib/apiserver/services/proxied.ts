@@ -1,0 +1,48 @@
+import type { Backend } from '../backend.js';
+import type { Exchange, ProxyRequest, UpgradeExchange } from '../exchange.js';
+import type { Service, Task } from '../node-bound.js';
+import { relayPlain } from '../plain/relay-plain.js';
+import {
+  joinPath,
+  parseTarget,
+  redirectsToSlash,
+  slashLocation,
+  splitTarget,
+  type SubresourceTarget,
+} from '../plain/request-target.js';
+import { sendRedirect } from '../send-redirect.js';
+import { relayUpgrade } from '../upgrade/relay-upgrade.js';
+
+type Kind = 'node-proxy' | 'pod-proxy' | 'service-proxy';
+
+/** The proxy of a node, pod or service. */
+export class Proxied<Of extends Kind> implements Service<Of> {
+  readonly #backendOf: (task: Task<Of>) => Promise<Backend>;
+
+  /** @param backendOf - where a request goes */
+  constructor(backendOf: (task: Task<Of>) => Promise<Backend>) {
+    this.#backendOf = backendOf;
+  }
+
+  async request(exchange: Exchange, task: Task<Of>): Promise<void> {
+    const { request, response } = exchange;
+    const { prefix, rest } = targetOf(request, task.route);
+    if (redirectsToSlash(task.method, rest)) {
+      sendRedirect(response, slashLocation(parseTarget(request.url ?? '/')));
+      return;
+    }
+    const backend = await this.#backendOf(task);
+    await relayPlain({ exchange, backend, path: `${joinPath(rest)}${task.search}`, prefix });
+  }
+
+  /** Unlike kube-apiserver's, it does not lose the query on the way (kubernetes/kubernetes#77142). */
+  async upgrade(upgrade: UpgradeExchange, task: Task<Of>): Promise<void> {
+    const { rest } = targetOf(upgrade.request, task.route);
+    const backend = await this.#backendOf(task);
+    const path = `${joinPath(rest)}${task.search}`;
+    await relayUpgrade({ upgrade, backend, path, signal: task.signal });
+  }
+}
+
+const targetOf = ({ url = '/' }: Pick<ProxyRequest, 'url'>, route: { prefix: string }): SubresourceTarget =>
+  splitTarget(parseTarget(url), route.prefix.split('/').length - 1);
