@@ -48,7 +48,11 @@ type State =
 export class RemoteProcess implements AsyncDisposable {
   /** `v5` can end stdin, `v4` cannot. */
   readonly protocol: 'v4' | 'v5';
-  /** What the command reads. A write calls back when it has left this process. Unless `stdin: true` asked for it, a write fails the process. */
+  /**
+   * What the command reads. A write calls back when it has left this process, which is at most 1 MiB ahead of what the kubelet has read: more
+   * would keep sshd from closing the channel of a user who has gone. Not so while an output is full, nor with a server that answers no
+   * pings. Unless `stdin: true` asked for it, a write fails the process.
+   */
   readonly stdin: Writable;
   /** What the command prints. Ended from the start unless it was asked for. */
   readonly stdout: Readable;

@@ -4,6 +4,7 @@ import { EndpointError } from '../../errors.js';
 import type { KubeletAccess } from '../kubelet-access.js';
 import { protocolError, shown } from './errors.js';
 import { framesOf } from './frames.js';
+import { UnreadLimit } from './unread-limit.js';
 
 /** So many messages of a write may be on their way, so that a stream is not as slow as one message after the other. */
 const MAX_IN_FLIGHT = 4;
@@ -32,6 +33,7 @@ export class Wire {
   #listener: WireListener | undefined;
   /** Why the socket below failed, which `ws` does not tell. */
   #failure: Error | undefined;
+  readonly #unread: UnreadLimit;
   #isPaused = false;
   #endTimer: NodeJS.Timeout | undefined;
 
@@ -40,6 +42,9 @@ export class Wire {
     this.access = access;
     this.protocol = ws.protocol;
     this.#ws = ws;
+    // Whether it has left is told by the data behind it.
+    this.#unread = new UnreadLimit((payload) => ws.ping(payload, undefined, () => undefined));
+    ws.on('pong', (payload: Buffer) => this.#unread.answered(payload));
     socket.on('error', (error) => (this.#failure ??= error));
     ws.on('error', (error) =>
       this.fail(protocolError(access.node, `broke the WebSocket: ${shown(error.message)}`, error)),
@@ -58,26 +63,37 @@ export class Wire {
     this.#listener = listener;
   }
 
-  /** Calls back when all of it has left the process. When some of it has not, the wire ends instead. */
+  /**
+   * Calls back when all of it has left the process, which it does as far as the kubelet reads. When some of it has not, the wire ends
+   * instead.
+   */
   send(channel: number, chunks: readonly Buffer[], callback: () => void): void {
     const frames = framesOf(channel, chunks);
+    let next = frames.next();
     let inFlight = 0;
-    let isLast = false;
+    let isHeld = false;
     const sent = (error?: Error | null): void => {
       inFlight -= 1;
       if (error) this.#limitEnd();
       else sendMore();
     };
+    const goOn = (): void => {
+      isHeld = false;
+      sendMore();
+    };
     const sendMore = (): void => {
-      while (!isLast && inFlight < MAX_IN_FLIGHT) {
-        const next = frames.next();
-        if (next.done === true) isLast = true;
-        else {
+      while (next.done !== true && inFlight < MAX_IN_FLIGHT && !isHeld) {
+        if (this.#unread.hasRoom) {
           inFlight += 1;
+          this.#unread.beforeSending(next.value.length);
           this.#ws.send(next.value, sent);
+          next = frames.next();
+        } else {
+          isHeld = true;
+          this.#unread.whenRoom(goOn);
         }
       }
-      if (isLast && inFlight === 0) callback();
+      if (next.done === true && inFlight === 0) callback();
     };
     sendMore();
   }
@@ -86,10 +102,12 @@ export class Wire {
   pause(): void {
     this.#isPaused = true;
     this.#ws.pause();
+    this.#unread.setReading(false);
   }
 
   resume(): void {
     this.#isPaused = false;
+    this.#unread.setReading(true);
     this.#ws.resume();
   }
 
@@ -101,8 +119,7 @@ export class Wire {
 
   /** Closes the connection at once; the kubelet sees its end. */
   close(): void {
-    this.#listener = undefined;
-    clearTimeout(this.#endTimer);
+    this.#stop();
     this.#ws.terminate();
   }
 
@@ -139,9 +156,14 @@ export class Wire {
 
   #end(end: WireEnd): void {
     const listener = this.#listener;
+    this.#stop();
+    listener?.onEnd(end);
+  }
+
+  #stop(): void {
     this.#listener = undefined;
     clearTimeout(this.#endTimer);
-    listener?.onEnd(end);
+    this.#unread.stop();
   }
 }
 

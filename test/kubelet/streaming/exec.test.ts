@@ -10,6 +10,7 @@ import type { ExecOptions } from '../../../lib/kubelet/streaming/options.js';
 import type { RemoteProcess } from '../../../lib/kubelet/streaming/remote-process.js';
 import { TransportError } from '../../../lib/index.js';
 import { read, rejection, unhandledDuring, until } from '../../support/dialer.js';
+import { expectNoLeaks } from '../../support/leaks.js';
 import { answer, ScriptedKubelet, type Peer } from './scripted-kubelet.js';
 
 const target = { namespace: 'default', pod: 'web-0', container: 'app' };
@@ -40,6 +41,14 @@ describe('kubelet: exec and attach', () => {
     ]);
     expect(others).to.deep.equal([error, error]);
     return error;
+  };
+
+  /** The kubelet has answered the ping that comes before all of stdin. */
+  const hearAnswer = async (process: RemoteProcess, peer: Peer): Promise<void> => {
+    process.stdin.write('x');
+    await once(peer.ws, 'message');
+    peer.send(1, 'x');
+    await read(process.stdout, 1);
   };
 
   const noChannel = (): Promise<void> => until('no channel', () => kubelet.stage.ssh.channels === 0);
@@ -300,6 +309,51 @@ describe('kubelet: exec and attach', () => {
     expect(written).to.be.lessThan(32 * KIB * KIB);
     expect(process.stdin.writableLength).to.equal(64 * KIB);
     process.destroy();
+  });
+
+  it('sends at most 1 MiB more than the kubelet has read', async () => {
+    const { process, peer } = await start({ stdin: true });
+    await hearAnswer(process, peer);
+    peer.ws.pause();
+    const total = 8 * KIB * KIB;
+    let taken = 0;
+    const sending = pipeline(function* () {
+      for (; taken < total; taken += 64 * KIB) yield Buffer.alloc(64 * KIB);
+    }, process.stdin);
+    await kubelet.still(() => taken);
+    expect(taken).to.be.within(KIB * KIB, KIB * KIB + 256 * KIB);
+    const got = (): number => peer.messages.reduce((sum, { length }) => sum + length - 1, 0);
+    peer.ws.resume();
+    await sending;
+    await until('the rest', () => got() === 1 + total);
+    peer.exit(0);
+    expect((await process.exit).code).to.equal(0);
+  });
+
+  it('sends on when it cannot hear what was read, because an output is full', async () => {
+    const { process, peer } = await start({ stdin: true });
+    await hearAnswer(process, peer);
+    for (let sent = 0; sent < 8; sent += 1) peer.send(1, Buffer.alloc(32 * KIB));
+    await until('a full stdout', () => process.stdout.readableLength >= 64 * KIB);
+    await finished(process.stdin.end(Buffer.alloc(4 * KIB * KIB)));
+    process.destroy();
+  });
+
+  it('leaves no timer when it is destroyed while nothing tells what was read', async () => {
+    const { process: first } = await start();
+    first.destroy();
+    await noChannel();
+    kubelet.script = (peer) => peer.ws.pause();
+    await expectNoLeaks(async () => {
+      const { process, peer } = await start({ stdin: true });
+      const { last: socket } = kubelet.stage.recorder;
+      process.stdin.write(Buffer.alloc(4 * KIB * KIB));
+      await kubelet.still(() => socket.bytesWritten);
+      process.destroy();
+      peer.ws.resume();
+      await peer.closed;
+      await noChannel();
+    });
   });
 
   it('stops reading while an output is full, and goes on when it is read', async () => {

@@ -7,6 +7,9 @@ import type { KubeletAccess } from '../../../lib/kubelet/kubelet-access.js';
 import { httpsAgent } from '../../../lib/http/index.js';
 import { createAuthority } from '../../../lib/testing/index.js';
 import { Stage } from '../../http/stage.js';
+import { roundTrip } from '../../support/dialer.js';
+
+const QUIET_ROUND_TRIPS = 50;
 
 const authority = createAuthority('kubelet-ca');
 const own = authority.issue({ commonName: 'system:node:node-1', altNames: ['127.0.0.1'] });
@@ -111,6 +114,19 @@ export class ScriptedKubelet {
   /** The kubelet's side of the next stream. */
   next(): Promise<Peer> {
     return new Promise((resolve) => this.#waiting.push(resolve));
+  }
+
+  /** Waits until a count has not moved for so long as many round trips over the same connection take: what could move it would have come. */
+  async still(count: () => number): Promise<void> {
+    const echo = await this.stage.endpoint();
+    const sibling = await this.stage.recorder.dial('127.0.0.1', echo.port);
+    for (let quiet = 0, before = -1; quiet < QUIET_ROUND_TRIPS; quiet += 1) {
+      await roundTrip(sibling);
+      if (count() !== before) quiet = 0;
+      before = count();
+    }
+    sibling.destroy();
+    await echo.close();
   }
 
   end(): Promise<void> {
