@@ -195,7 +195,9 @@ describe('ConnectionSet', () => {
     await turns(2);
     expect(permits.available).to.equal(1);
     node.faults.rejectKey();
-    const failing = create({ handshakes: [permits] });
+    // No second attempt holds the permit when we look.
+    const reconnect = { minMs: 10_000, maxMs: 10_000, stableMs: 1 };
+    const failing = create({ handshakes: [permits], reconnect });
     failing.set.maintain();
     await until('a failure', () => failing.set.counts.failed === 1);
     await turns(2);
