@@ -77,7 +77,8 @@ export function httpsConnection(dialer: Dialer, options: TunnelTlsConnectionOpti
  * HTTP/2 without being asked (RFC 9113 §3.3), else over TLS. The endpoint's certificate is verified against the host of the URL, or
  * `servername`. TLS options of `http2.connect` are taken where `options` does not have them.
  *
- * Node waits for the connection of a session that is destroyed before it has one; `signal` gives the dial up, `dialTimeoutMs` bounds it.
+ * A session that is destroyed gives its dial up, but for `http:`: Node has written to the connection by then, and waits for that. There,
+ * `signal` gives the dial up, and `dialTimeoutMs` bounds it.
  *
  * @example
  * ```ts
@@ -96,10 +97,23 @@ export function http2Connection(
     const isSecure = protocol !== 'http:';
     const host = hostname.replace(/^\[(.*)\]$/, '$1');
     const stream = connections.open(host, Number(port || (isSecure ? 443 : 80)), PendingSocket);
-    if (isSecure) return secure(connections, stream, host, { ...asked, ALPNProtocols: ['h2'] });
+    if (isSecure) {
+      const socket = secure(connections, stream, host, { ...asked, ALPNProtocols: ['h2'] });
+      return endedByDestroy(socket);
+    }
     connections.follow(stream);
     return stream as unknown as Socket;
   };
+}
+
+/** A session that is destroyed ends its socket, and waits until that has been connected and told the endpoint so. */
+function endedByDestroy(socket: TLSSocket): TLSSocket {
+  const end = socket.end.bind(socket) as (...given: unknown[]) => TLSSocket;
+  let isUp = false;
+  socket.once('secureConnect', () => (isUp = true));
+  return Object.assign(socket, {
+    end: (...given: unknown[]): TLSSocket => (isUp ? end(...given) : socket.destroy()),
+  });
 }
 
 function requestOptions(request: unknown): ConnectOptions {

@@ -51,7 +51,8 @@ function showLoss(socket: Duplex, stream: UndiciStream): void {
  * verified against the host of the URL, or `servername`, and never the name in a `host` header.
  *
  * Dials reject as they do without undici; `fetch` has their error as `cause` of its own. A stream that is lost later fails with
- * {@link UndiciSocketError}. undici does not tell its connect function that a request was aborted, nor that the dispatcher was destroyed:
+ * {@link UndiciSocketError}. undici does not tell its connect function that a request was aborted, nor that the dispatcher was destroyed
+ * (nodejs/undici#386):
  * a dial under way goes on until it is done, and undici closes its stream then; `dialTimeoutMs`
  * bounds it, `signal` gives it up.
  *

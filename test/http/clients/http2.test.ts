@@ -110,6 +110,29 @@ for (const scheme of ['http', 'https'] as const) {
       expect(error).to.include({ code: 'ERR_TLS_CERT_ALTNAME_INVALID' });
     });
 
+    for (const giveUp of ['destroy', 'close'] as const) {
+      it(`gives the dial up when the session is told to ${giveUp}`, async () => {
+        stage.ssh.faults.neverAnswer();
+        const session = connect('127.0.0.1');
+        await stage.ssh.until(({ pendingOpens }) => pendingOpens === 1);
+        const closed = once(session, 'close');
+        session[giveUp]();
+        await closed;
+        expect(stage.recorder.options[0]?.signal?.aborted).to.equal(true);
+        expect(stage.recorder.sockets).to.be.empty;
+      });
+    }
+
+    it('gives the handshake up when the session is destroyed', async () => {
+      const silence = await stage.endpoint(silent);
+      const session = connect('127.0.0.1', {}, silence.port);
+      await stage.ssh.until(({ channels }) => channels === 1);
+      const closed = once(session, 'close');
+      session.destroy();
+      await closed;
+      await stage.ssh.until(({ channels }) => channels === 0);
+    });
+
     it('takes TLS options of http2.connect, but for those of its own', async () => {
       const createConnection = http2Connection(stage.recorder);
       const session = http2.connect(`https://127.0.0.1:${port}`, { createConnection, ca });
