@@ -98,7 +98,7 @@ const restrictions = (name) => {
   const isAdapter = Object.hasOwn(adapters, name);
   const patterns = (isAdapter ? unknownTo(name) : forbiddenTo(name)).map((other) => ({
     // From within a folder of lib/, what it may not know lies outside; a file of its own may have the same name.
-    regex: isAdapter ? `^\\.\\./(.*/)?${other}(/|\\.js$)` : `^\\.\\.?/(.*/)?${other}(/|\\.js$)`,
+    regex: isAdapter ? `^(\\.\\./)+${other}(/|\\.js$)` : `^\\.\\.?/(.*/)?${other}(/|\\.js$)`,
     message: isAdapter
       ? `lib/${name} is an adapter and knows only ${adapters[name].join(', ')}`
       : `imports point downwards only: ${name} does not lie above ${other}`,
