@@ -1,0 +1,25 @@
+import type { ClientRequest } from 'node:http';
+import type { ProxyRequest } from '../exchange.js';
+import { pairsOf } from './backend-request.js';
+import { requestTrailers, type Framing } from './request-head.js';
+
+/** Sends a client's body to a backend as it comes, no faster than the backend takes it, with its trailers. A body that breaks off breaks the request. */
+export function upload(request: ProxyRequest, framing: Framing, outgoing: ClientRequest): void {
+  if (framing.kind === 'none') {
+    outgoing.end();
+    return;
+  }
+  request.once('end', () => {
+    if (outgoing.destroyed) return;
+    const trailers = framing.kind === 'chunked' ? requestTrailers(request) : [];
+    if (trailers.length > 0) outgoing.addTrailers(pairsOf(trailers));
+    outgoing.end();
+  });
+  const broken = (): void => {
+    if (!request.readableEnded) outgoing.destroy(new Error('the body of the request broke off'));
+  };
+  request.once('error', broken).once('close', broken);
+  // What nobody takes any more is read on, or the client's connection could not be used again.
+  outgoing.once('close', () => request.unpipe(outgoing).resume());
+  request.pipe(outgoing, { end: false });
+}
