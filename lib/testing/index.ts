@@ -14,3 +14,8 @@ export type { KubeletRequest } from './kubelet/https-server.js';
 export type { CertificateChange } from './kubelet/certificate-change.js';
 export type { OpenStreams } from './kubelet/streaming.js';
 export type { ContainerOptions, KubeletOptions, PodOptions } from './kubelet/options.js';
+export { startApiServer } from './api-server/api-server.js';
+export type { ApiRequest, ApiServer } from './api-server/api-server.js';
+export type { ApiObject, ApiObjectMeta } from './api-server/objects.js';
+export type { ApiServerOptions, ApiUser } from './api-server/options.js';
+export type { ApiRule } from './api-server/rules.js';

@@ -1,0 +1,55 @@
+import { execFile } from 'node:child_process';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { findProgram } from './find-program.js';
+
+/** How a kubectl has ended. */
+export interface KubectlResult {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** The real kubectl, with a kubeconfig and a home of its own. */
+export class Kubectl implements AsyncDisposable {
+  /** Where it is on this machine, if anywhere. */
+  static readonly path = findProgram('kubectl');
+  readonly folder: string;
+  readonly #path: string;
+
+  private constructor(path: string, folder: string) {
+    this.#path = path;
+    this.folder = folder;
+  }
+
+  static async create(kubeconfig: string): Promise<Kubectl> {
+    if (Kubectl.path === undefined) throw new Error('there is no kubectl on the PATH');
+    const folder = await mkdtemp(join(tmpdir(), 'kubectl-'));
+    await writeFile(join(folder, 'kubeconfig'), kubeconfig);
+    return new Kubectl(Kubectl.path, folder);
+  }
+
+  /** For a `spawn` of one's own. */
+  get environment(): NodeJS.ProcessEnv {
+    const { PATH } = process.env;
+    return { PATH, HOME: this.folder, KUBECONFIG: join(this.folder, 'kubeconfig') };
+  }
+
+  /** Runs it to its end; `input` is its stdin. */
+  run(args: readonly string[], input = ''): Promise<KubectlResult> {
+    return new Promise((resolve, reject) => {
+      const options = { env: this.environment, maxBuffer: 2 ** 28 };
+      const child = execFile(this.#path, args, options, (error, stdout, stderr) => {
+        if (error === null || typeof error.code === 'number')
+          resolve({ code: Number(error?.code ?? 0), stdout, stderr });
+        else reject(error);
+      });
+      child.stdin?.on('error', () => undefined).end(input);
+    });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await rm(this.folder, { recursive: true });
+  }
+}
