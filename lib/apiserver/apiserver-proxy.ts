@@ -1,7 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { Dialer } from '../dialer.js';
-import { ClosedError } from '../errors.js';
 import { watchAnswer, type AnsweredRequest } from './answered-request.js';
 import type { Caller } from './access.js';
 import type { ProxyRequest, ProxyResponse } from './exchange.js';
@@ -10,6 +9,7 @@ import { NodeBound } from './node-bound.js';
 import { apiserverParts, type ApiserverParts, type ApiserverPartsOptions } from './parts.js';
 import { passThrough, passThroughUpgrade } from './pass-through.js';
 import { asStatusError, sendStatus } from './send-status.js';
+import { StatusError } from './status-error.js';
 import { sendStatusOnSocket } from './upgrade/send-status.js';
 
 /** Options of {@link apiserverProxy}. */
@@ -60,7 +60,7 @@ export class ApiserverProxy implements AsyncDisposable {
         if (route !== undefined) await this.#nodeBound.request({ request, response }, route, caller);
         else await passThrough({ exchange: { request, response }, caller, upstream: this.#parts.upstream });
       } catch (error) {
-        sendStatus(response, asStatusError(error));
+        sendStatus({ request, response }, asStatusError(error));
       }
     });
   };
@@ -98,8 +98,8 @@ export class ApiserverProxy implements AsyncDisposable {
     return this.close();
   }
 
-  #callerOf(request: ProxyRequest): Promise<Caller> {
-    if (this.#isClosed) throw new ClosedError('the proxy is shutting down');
+  async #callerOf(request: ProxyRequest): Promise<Caller> {
+    if (this.#isClosed) throw new StatusError(503, 'ServiceUnavailable', 'the proxy is shutting down');
     return this.#parts.access.authenticate(request);
   }
 

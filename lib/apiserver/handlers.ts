@@ -27,17 +27,17 @@ export interface ApiserverHandler {
 const lookup = ({ caller, signal }: Task): LookupOptions => ({ caller, signal });
 
 /** Every node-bound request there is. */
-export function servicesOf({ resolver, targets, streams }: ApiserverParts): Required<Services> {
+export function servicesOf({ resolver, targets }: ApiserverParts): Required<Services> {
   const pods = new Pods(resolver, targets);
   return {
     'node-proxy': new Proxied((task) => targets.node(task.route.target, lookup(task))),
-    'pod-proxy': new Proxied(({ route, ...task }) => targets.pod(route.namespace, route.target, task)),
-    'service-proxy': new Proxied(({ route, ...task }) =>
-      targets.service(route.namespace, route.target, task),
+    'pod-proxy': new Proxied((task) => targets.pod(task.route.namespace, task.route.target, lookup(task))),
+    'service-proxy': new Proxied((task) =>
+      targets.service(task.route.namespace, task.route.target, lookup(task)),
     ),
     'pod-log': new PodLogs(pods),
-    'pod-exec': new PodStreams(pods, streams),
-    'pod-attach': new PodStreams(pods, streams),
+    'pod-exec': new PodStreams(pods),
+    'pod-attach': new PodStreams(pods),
     'pod-portforward': new PodPortForward(pods),
   };
 }
@@ -52,7 +52,7 @@ function handlerOf(parts: ApiserverParts, kind: RouteKind): ApiserverHandler {
       try {
         await bound.request({ request, response }, route, await access.authenticate(request));
       } catch (error) {
-        sendStatus(response, asStatusError(error));
+        sendStatus({ request, response }, asStatusError(error));
       }
       return true;
     },

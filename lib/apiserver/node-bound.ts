@@ -7,8 +7,8 @@ import { routeOf, type Route, type RouteKind } from './routes.js';
 import { StatusError } from './status-error.js';
 
 /** A node-bound request of somebody who may make it. */
-export interface Task<Kind extends RouteKind = RouteKind> {
-  readonly route: Extract<Route, { kind: Kind }>;
+export interface Task<Of extends Route = Route> {
+  readonly route: Of;
   readonly caller: Caller;
   readonly method: string;
   readonly query: URLSearchParams;
@@ -18,10 +18,13 @@ export interface Task<Kind extends RouteKind = RouteKind> {
   readonly signal: AbortSignal;
 }
 
+/** One of a kind, or of several. */
+export type TaskOf<Kind extends RouteKind> = Task<Extract<Route, { kind: Kind }>>;
+
 /** What serves one kind of node-bound request. Both throw {@link StatusError} as long as nothing has been answered. */
 export interface Service<Kind extends RouteKind = RouteKind> {
-  request(exchange: Exchange, task: Task<Kind>): Promise<void>;
-  upgrade(upgrade: UpgradeExchange, task: Task<Kind>): Promise<void>;
+  request(exchange: Exchange, task: TaskOf<Kind>): Promise<void>;
+  upgrade(upgrade: UpgradeExchange, task: TaskOf<Kind>): Promise<void>;
 }
 
 /** One service for each kind. */

@@ -1,20 +1,31 @@
-/** A request that needs a node, by its path. Names are decoded; `rest` is as the client has written it, without the query. */
+interface ProxyRoute<Kind extends string> {
+  readonly kind: Kind;
+  /** `[scheme:]name[:port]` */
+  readonly target: string;
+  /** The path up to and with `/proxy`, as the client has written it. */
+  readonly prefix: string;
+  /** The path behind it: empty, or with a leading slash. */
+  readonly rest: string;
+}
+
+interface InNamespace {
+  readonly namespace: string;
+}
+
+interface PodRoute<Kind extends string> extends InNamespace {
+  readonly kind: Kind;
+  readonly name: string;
+}
+
+/** A request that needs a node, by its path. Names are decoded. */
 export type Route =
-  | { readonly kind: 'node-proxy'; readonly target: string; readonly prefix: string; readonly rest: string }
-  | {
-      readonly kind: 'pod-proxy' | 'service-proxy';
-      readonly namespace: string;
-      readonly target: string;
-      /** The path up to and with `/proxy`. */
-      readonly prefix: string;
-      /** The path behind it: empty, or with a leading slash. */
-      readonly rest: string;
-    }
-  | {
-      readonly kind: 'pod-log' | 'pod-exec' | 'pod-attach' | 'pod-portforward';
-      readonly namespace: string;
-      readonly name: string;
-    };
+  | ProxyRoute<'node-proxy'>
+  | (ProxyRoute<'pod-proxy'> & InNamespace)
+  | (ProxyRoute<'service-proxy'> & InNamespace)
+  | PodRoute<'pod-log'>
+  | PodRoute<'pod-exec'>
+  | PodRoute<'pod-attach'>
+  | PodRoute<'pod-portforward'>;
 
 /** What each of them is. */
 export type RouteKind = Route['kind'];

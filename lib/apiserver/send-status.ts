@@ -1,40 +1,41 @@
 import type { ServerResponse } from 'node:http';
 import { messageOf } from '../errors.js';
-import type { ProxyResponse } from './exchange.js';
+import { printable } from '../printable.js';
+import type { Exchange, ProxyResponse } from './exchange.js';
 import { StatusError } from './status-error.js';
+
+const MAX_MESSAGE_LENGTH = 500;
+
+/** RFC 9113 §7. */
+const INTERNAL_ERROR = 2;
 
 /** What an error is to a client. One that is no StatusError is a fault of ours, and its stack nobody's business. */
 export function asStatusError(error: unknown): StatusError {
   if (error instanceof StatusError) return error;
-  return new StatusError(500, 'InternalError', `Internal error occurred: ${messageOf(error)}`, {
-    cause: error,
-  });
+  const message = `Internal error occurred: ${printable(messageOf(error), MAX_MESSAGE_LENGTH)}`;
+  return new StatusError(500, 'InternalError', message, { cause: error });
 }
 
-/** Refuses a request. Once the answer has begun there is only one way to say that it went wrong: it breaks off. */
-export function sendStatus(response: ProxyResponse, error: StatusError): void {
+/** Answers with a Status as kube-apiserver writes it. An answer that has begun breaks off instead, so that it is not taken for complete. */
+export function sendStatus({ request, response }: Exchange, error: StatusError): void {
   if (response.destroyed || response.writableEnded) return;
   if (response.headersSent) {
     breakOff(response);
     return;
   }
-  const body = Buffer.from(JSON.stringify(error));
-  // HTTP/2 has no phrase beside the number, and its type of a response no call that both have.
+  const body = Buffer.from(`${JSON.stringify(error)}\n`);
+  // HTTP/2 has the same calls, with other types.
   const http1 = response as ServerResponse;
   http1.writeHead(error.code, {
-    'content-type': 'application/json',
-    'content-length': body.length,
-    'cache-control': 'no-cache, private',
-    'x-content-type-options': 'nosniff',
+    'Cache-Control': 'no-cache, private',
+    'Content-Type': 'application/json',
+    'Content-Length': body.length,
+    'X-Content-Type-Options': 'nosniff',
   });
-  http1.end(body);
+  http1.end(request.method === 'HEAD' ? '' : body);
 }
 
-/** Ends an answer so that it cannot be taken for complete. */
-export function breakOff(response: ProxyResponse): void {
+function breakOff(response: ProxyResponse): void {
   if ('stream' in response) response.stream.close(INTERNAL_ERROR);
   else response.destroy();
 }
-
-/** RFC 9113 §7. */
-const INTERNAL_ERROR = 2;

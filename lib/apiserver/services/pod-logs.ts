@@ -1,11 +1,11 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { pipeline } from 'node:stream/promises';
 import type { Exchange, UpgradeExchange } from '../exchange.js';
-import type { Service, Task } from '../node-bound.js';
+import type { Service, TaskOf } from '../node-bound.js';
 import { containerOf } from '../pods/containers.js';
 import { logRequestOf } from '../pods/log-query.js';
 import { openLog } from '../pods/open-log.js';
-import { serveLogOverWebSocket } from '../upgrade/log-over-websocket.js';
+import { serveLogOverWebSocket } from '../upgrade/log-over-web-socket.js';
 import { kubeletPath, type Pods } from './pods.js';
 
 /** Logs, which are no proxy: the kubelet is asked anew, and nothing of the client's request goes along. */
@@ -16,7 +16,7 @@ export class PodLogs implements Service<'pod-log'> {
     this.#pods = pods;
   }
 
-  async request({ response }: Exchange, task: Task<'pod-log'>): Promise<void> {
+  async request({ response }: Exchange, task: TaskOf<'pod-log'>): Promise<void> {
     const log = await this.#open(task);
     // HTTP/2 has the same calls, with other types.
     const http1 = response as ServerResponse;
@@ -29,13 +29,13 @@ export class PodLogs implements Service<'pod-log'> {
     await pipeline(log, http1);
   }
 
-  async upgrade(upgrade: UpgradeExchange, task: Task<'pod-log'>): Promise<void> {
+  async upgrade(upgrade: UpgradeExchange, task: TaskOf<'pod-log'>): Promise<void> {
     const log = await this.#open(task);
     await serveLogOverWebSocket(upgrade, log);
   }
 
   /** Nothing if the pod has no node yet. */
-  async #open(task: Task<'pod-log'>): Promise<IncomingMessage | undefined> {
+  async #open(task: TaskOf<'pod-log'>): Promise<IncomingMessage | undefined> {
     const { route, query, signal } = task;
     const { container: wanted, parameters } = logRequestOf(route.name, query);
     const pod = await this.#pods.find(task);

@@ -1,5 +1,5 @@
 import type { UpgradeExchange } from '../exchange.js';
-import type { Service, Task } from '../node-bound.js';
+import type { Service, TaskOf } from '../node-bound.js';
 import { containerOf } from '../pods/containers.js';
 import { execParameters, portForwardParameters } from '../pods/stream-query.js';
 import { upgradeRequired } from '../upgrade/is-upgrade.js';
@@ -18,7 +18,7 @@ export class PodStreams implements Service<'pod-exec' | 'pod-attach'> {
     return Promise.reject(upgradeRequired());
   }
 
-  async upgrade(upgrade: UpgradeExchange, task: Task<'pod-exec' | 'pod-attach'>): Promise<void> {
+  async upgrade(upgrade: UpgradeExchange, task: TaskOf<'pod-exec' | 'pod-attach'>): Promise<void> {
     const { route, query, signal } = task;
     const isExec = route.kind === 'pod-exec';
     const pod = await this.#pods.find(task);
@@ -42,7 +42,7 @@ export class PodPortForward implements Service<'pod-portforward'> {
     return Promise.reject(upgradeRequired());
   }
 
-  async upgrade(upgrade: UpgradeExchange, task: Task<'pod-portforward'>): Promise<void> {
+  async upgrade(upgrade: UpgradeExchange, task: TaskOf<'pod-portforward'>): Promise<void> {
     const { route, query, signal } = task;
     const pod = await this.#pods.find(task);
     const backend = await this.#pods.kubeletOf(pod, task);

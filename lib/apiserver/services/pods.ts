@@ -1,10 +1,10 @@
 import type { Backend } from '../backend.js';
-import type { Task } from '../node-bound.js';
+import type { TaskOf } from '../node-bound.js';
 import type { PodObject, Resolver } from '../resolver.js';
 import { StatusError } from '../status-error.js';
 import type { Targets } from '../targets/targets.js';
 
-type PodTask = Task<'pod-log' | 'pod-exec' | 'pod-attach' | 'pod-portforward'>;
+type PodTask = TaskOf<'pod-log' | 'pod-exec' | 'pod-attach' | 'pod-portforward'>;
 
 /** Finds pods, and the kubelets that run them. */
 export class Pods {

@@ -1,6 +1,6 @@
 import type { Backend } from '../backend.js';
 import type { Exchange, ProxyRequest, UpgradeExchange } from '../exchange.js';
-import type { Service, Task } from '../node-bound.js';
+import type { Service, TaskOf } from '../node-bound.js';
 import { relayPlain } from '../plain/relay-plain.js';
 import {
   joinPath,
@@ -17,14 +17,14 @@ type Kind = 'node-proxy' | 'pod-proxy' | 'service-proxy';
 
 /** The proxy of a node, pod or service. */
 export class Proxied<Of extends Kind> implements Service<Of> {
-  readonly #backendOf: (task: Task<Of>) => Promise<Backend>;
+  readonly #backendOf: (task: TaskOf<Of>) => Promise<Backend>;
 
   /** @param backendOf - where a request goes */
-  constructor(backendOf: (task: Task<Of>) => Promise<Backend>) {
+  constructor(backendOf: (task: TaskOf<Of>) => Promise<Backend>) {
     this.#backendOf = backendOf;
   }
 
-  async request(exchange: Exchange, task: Task<Of>): Promise<void> {
+  async request(exchange: Exchange, task: TaskOf<Of>): Promise<void> {
     const { request, response } = exchange;
     const { prefix, rest } = targetOf(request, task.route);
     if (redirectsToSlash(task.method, rest)) {
@@ -32,11 +32,11 @@ export class Proxied<Of extends Kind> implements Service<Of> {
       return;
     }
     const backend = await this.#backendOf(task);
-    await relayPlain({ exchange, backend, path: `${joinPath(rest)}${task.search}`, prefix });
+    await relayPlain({ exchange, backend, path: `${joinPath(rest)}${task.search}`, prefix, rewrites: true });
   }
 
   /** Unlike kube-apiserver's, it does not lose the query on the way (kubernetes/kubernetes#77142). */
-  async upgrade(upgrade: UpgradeExchange, task: Task<Of>): Promise<void> {
+  async upgrade(upgrade: UpgradeExchange, task: TaskOf<Of>): Promise<void> {
     const { rest } = targetOf(upgrade.request, task.route);
     const backend = await this.#backendOf(task);
     const path = `${joinPath(rest)}${task.search}`;

@@ -1,7 +1,8 @@
 import type { Dialer } from '../../dialer.js';
 import { InvalidOptionError } from '../../errors.js';
 import { KUBELET_ADDRESS_TYPES, type KubeletAddressType } from '../../kubelet/kubelet-node.js';
-import { accessFrom, type KubeletClientOptions } from '../../kubelet/options.js';
+import type { KubeletClientOptions } from '../../kubelet/client-options.js';
+import { accessFrom } from '../../kubelet/kubelet-access.js';
 import { describeKind, integer, objectOf, withDefault, type Check } from '../../validation.js';
 
 /**

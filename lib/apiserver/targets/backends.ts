@@ -6,7 +6,7 @@ import { retire } from '../../http/agent-sockets.js';
 import { httpAgent } from '../../http/http-agent.js';
 import { httpsAgent } from '../../http/https-agent.js';
 import { endpointOf, type KubeletAddressType, type KubeletEndpoint } from '../../kubelet/kubelet-node.js';
-import { accessFrom } from '../../kubelet/options.js';
+import { accessFrom } from '../../kubelet/kubelet-access.js';
 import { checkDialer } from '../../validation.js';
 import type { Backend } from '../backend.js';
 import type { NodeObject } from '../resolver.js';
