@@ -176,7 +176,7 @@ describe('apiserver: targets', () => {
     const useless: Record<string, ServiceEndpoint> = {
       'whose pod is missing': at('1.2.3.4', { pod: { namespace: 'default', name: 'bar' } }),
       'whose pod is of another namespace': at('1.2.3.4', { pod: { namespace: 'other', name: 'foo' } }),
-      'that are not their pod’s': at('1.2.3.5'),
+      "that are not their pod's": at('1.2.3.5'),
       'without a pod': at('1.2.3.4', { pod: undefined }),
       'that are not ready': at('1.2.3.4', { isReady: false }),
     };
@@ -329,7 +329,7 @@ describe('apiserver: targets', () => {
   });
 
   describe('of logs and streams', () => {
-    it('are the kubelet of the pod’s node', async () => {
+    it("are the kubelet of the pod's node", async () => {
       cluster.nodes['node-1'] = nodeAt('node-1', { InternalIP: '10.0.0.11' });
       const backend = await targets.kubeletOf(podAt('1.2.3.4', [], 'node-1'), lookup);
       expect(urlOf(backend)).to.equal('https://10.0.0.11:10250');
