@@ -11,3 +11,9 @@ export type {
 export { StatusError, type StatusDetails, type StatusReason } from './status-error.js';
 export type { UpstreamClientOptions } from './upstream/options.js';
 export { UpstreamClient, type Asker, type UpstreamQuestion } from './upstream/upstream-client.js';
+export {
+  upstreamResolver,
+  type LookupIdentity,
+  type UpstreamApi,
+  type UpstreamResolverOptions,
+} from './upstream-resolver.js';
