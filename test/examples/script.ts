@@ -2,9 +2,9 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import type { Readable, Writable } from 'node:stream';
 import { text } from 'node:stream/consumers';
+import { bundled } from './bundles.js';
 
-export const withTsx = ['--import', 'tsx'];
-export const environment = { PATH: process.env.PATH, TSX_TSCONFIG_PATH: 'test/tsconfig.json' };
+export const environment = { PATH: process.env.PATH };
 
 export interface SpawnOptions {
   readonly environment?: Readonly<Record<string, string>>;
@@ -26,7 +26,7 @@ export function spawnExample(
   argv: readonly string[],
   { environment: more, stdin = false }: SpawnOptions = {},
 ): Script {
-  const child = spawn(process.execPath, [...withTsx, `examples/${script}`, ...argv], {
+  const child = spawn(process.execPath, [bundled(script), ...argv], {
     env: { ...environment, ...more },
     stdio: [stdin ? 'pipe' : 'ignore', 'pipe', 'pipe'],
   });
