@@ -14,8 +14,10 @@ function bundle(): string {
   const made = temporaryDirectory();
   onExit(() => rmSync(made, { recursive: true, force: true }));
   const scripts = readdirSync('examples').filter((name) => name.endsWith('.ts'));
+  const paths = [...scripts.map((name) => `examples/${name}`), 'test/examples/command-host.ts'];
   buildSync({
-    entryPoints: scripts.map((name) => `examples/${name}`),
+    entryPoints: paths,
+    entryNames: '[name]',
     outdir: made,
     outExtension: { '.js': '.mjs' },
     bundle: true,
@@ -31,7 +33,7 @@ function bundle(): string {
   return made;
 }
 
-/** The path of a script of examples/ as Node runs it by itself. */
+/** The path of a script of examples/, or of the host of their commands, as Node runs it by itself. */
 export function bundled(script: string): string {
   folder ??= bundle();
   return join(folder, script.replace(/\.ts$/, '.mjs'));

@@ -1,6 +1,6 @@
 /*
  * Runs the examples' commands as often as it is told to, without a new process each time. A process of its own is
- * needed, because the examples import the package by its name, which only test/tsconfig.json leads to lib/.
+ * needed, because the examples import the package by its name, which leads to lib/ only where they are bundled.
  */
 import { Writable } from 'node:stream';
 import { fetchThroughNode } from '../../examples/support/fetch-through-node.js';

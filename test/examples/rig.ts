@@ -18,6 +18,7 @@ import {
 import { generateKeyPair } from '../support/ssh-keys.js';
 import type { Order, Outcome } from './command-host.js';
 import { Lab } from '../support/dialer.js';
+import { bundled } from './bundles.js';
 import { environment, spawnExample, type Script, type SpawnOptions } from './script.js';
 
 export const PASSPHRASE = 'secret of a private key';
@@ -136,10 +137,7 @@ export class Rig extends Lab {
 /** Runs a command in one process, one time after the other. */
 export class CommandHost {
   readonly #command: Order['command'];
-  readonly #child = fork('test/examples/command-host.ts', {
-    execArgv: ['--import', 'tsx'],
-    env: { ...environment, TSX_TSCONFIG_PATH: 'test/tsconfig.json' },
-  });
+  readonly #child = fork(bundled('command-host.ts'), { execArgv: [], env: environment });
 
   constructor(command: Order['command'] = 'kubeletLogs') {
     this.#command = command;
