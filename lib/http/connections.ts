@@ -5,6 +5,7 @@ import { ConnectingSockets } from './connecting-sockets.js';
 import type { TunnelTlsConnectionOptions } from './connection-options.js';
 import type { PendingSocket } from './pending-socket.js';
 import { type PendingSocketOptions } from './pending-socket.js';
+import { nameEndpoint } from './tls-errors.js';
 import { limitHandshake, TLS_HANDSHAKE_TIMEOUT_MS } from './tls-handshake.js';
 
 /** Makes the connections of clients that have no agent of Node's: streams through a dialer, and TLS over them. */
@@ -81,7 +82,10 @@ export class Connections {
     socket.once('secureConnect', () => {
       stream.prependOnceListener('error', (error) => socket.destroy(error));
     });
-    stream.once('connect', () => limitHandshake(socket, stream, this.#handshakeTimeoutMs));
+    stream.once('connect', () => {
+      nameEndpoint(socket, stream);
+      limitHandshake(socket, stream, this.#handshakeTimeoutMs);
+    });
     this.#connecting.add(socket, 'secureConnect');
     return socket;
   }

@@ -18,8 +18,8 @@ export class UndiciSocketError extends Error {
 /**
  * The endpoint was reached but did not complete the TLS handshake in time. `code` is `ETIMEDOUT`.
  *
- * Every other failure of TLS is Node's own error with Node's own code, such as
- * `ERR_TLS_CERT_ALTNAME_INVALID`.
+ * Every other failure of TLS is Node's own error with Node's own code, such as `ERR_TLS_CERT_ALTNAME_INVALID`; its message tells the node
+ * and the endpoint besides.
  */
 export class TlsHandshakeTimeoutError extends TunnelError {
   declare readonly code: 'ETIMEDOUT';

@@ -8,6 +8,7 @@ import { adopt, dropDeadSockets, setKept, type AgentMethods } from './agent-sock
 import { checkRequest, endpointOf, type ConnectOptions } from './endpoint.js';
 import { checkHttpsOptions, type TunnelHttpsAgentOptions } from './options.js';
 import { PendingSocket } from './pending-socket.js';
+import { nameEndpoint } from './tls-errors.js';
 import { limitHandshake, serverNameOf, TLS_HANDSHAKE_TIMEOUT_MS } from './tls-handshake.js';
 import { given, type TlsCredentials, type TlsSource } from '../tls/tls-source.js';
 
@@ -76,7 +77,10 @@ class TunnelHttpsAgent extends Agent {
     }
     if (options.timeout) socket.setTimeout(options.timeout);
     adopt(socket, stream);
-    stream.once('connect', () => limitHandshake(socket, stream, this.#handshakeTimeoutMs));
+    stream.once('connect', () => {
+      nameEndpoint(socket, stream);
+      limitHandshake(socket, stream, this.#handshakeTimeoutMs);
+    });
     return socket;
   }
 
@@ -106,8 +110,8 @@ class TunnelHttpsAgent extends Agent {
  * certificate as such. TLS sessions and streams are re-used as Node's own agent does. See {@link httpAgent}
  * for the rest.
  *
- * Failures of TLS are Node's own errors, such as `ERR_TLS_CERT_ALTNAME_INVALID`, but for a handshake that
- * takes too long: that is a {@link TlsHandshakeTimeoutError}.
+ * Failures of TLS are Node's own errors, such as `ERR_TLS_CERT_ALTNAME_INVALID`, with the node and the endpoint added to their message; but
+ * for a handshake that takes too long: that is a {@link TlsHandshakeTimeoutError}.
  *
  * @example
  * ```ts

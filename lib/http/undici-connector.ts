@@ -52,9 +52,8 @@ function showLoss(socket: Duplex, stream: UndiciStream): void {
  *
  * Dials reject as they do without undici; `fetch` has their error as `cause` of its own. A stream that is lost later fails with
  * {@link UndiciSocketError}. undici does not tell its connect function that a request was aborted, nor that the dispatcher was destroyed
- * (nodejs/undici#386):
- * a dial under way goes on until it is done, and undici closes its stream then; `dialTimeoutMs`
- * bounds it, `signal` gives it up.
+ * (nodejs/undici#386): a dial under way goes on until it is done, and undici closes its stream then; `dialTimeoutMs` bounds it, `signal`
+ * gives it up.
  *
  * undici gives up responses that say nothing for 300 s: set `bodyTimeout: 0`, and `headersTimeout: 0`, on an `Agent` for logs or watches
  * that are followed.
