@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { Exchange, UpgradeExchange } from '../exchange.js';
 import type { Service, TaskOf } from '../node-bound.js';
@@ -31,7 +32,7 @@ export class PodLogs implements Service<'pod-log'> {
 
   async upgrade(upgrade: UpgradeExchange, task: TaskOf<'pod-log'>): Promise<void> {
     const log = await this.#open(task);
-    await serveLogOverWebSocket(upgrade, log);
+    await serveLogOverWebSocket(upgrade, log ?? Readable.from([]));
   }
 
   /** Nothing if the pod has no node yet. */
