@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http';
-import { pipeline, type Readable } from 'node:stream';
+import { pipeline, Readable } from 'node:stream';
 import {
   constants,
   createDeflate,
@@ -58,7 +58,7 @@ export async function pageBody(
   const failed = (): void => undefined;
   if (encoding === 'identity') return pipeline(answer, rewriter, failed);
   const first = await firstByte(answer);
-  if (first === undefined) return answer;
+  if (first === undefined) return answer.complete ? Readable.from([]) : answer;
   const [decoder, encoder] = codec(encoding, first);
   return pipeline(answer, decoder, rewriter, encoder, failed);
 }
