@@ -58,8 +58,15 @@ const DEFAULT_PORT = 10_250;
 const checkNode = objectOf({
   name: nonEmptyString,
   address: optional(host),
-  port: optional(port),
+  port: optional(kubeletPort),
 } satisfies Record<keyof KubeletNode, Check<unknown>>);
+
+/** A `NodeSpec` looks the same, but for what its `port` is. */
+function kubeletPort(value: unknown, path: string): number {
+  const checked = port(value, path);
+  if (checked !== 22) return checked;
+  throw new InvalidOptionError(path, 'is that of sshd: the port of a kubelet is meant, 10250 unless given');
+}
 
 /**
  * Picks address and port as kube-apiserver does (pkg/kubelet/client, NodeConnectionInfoGetter): the first address of the first type

@@ -24,7 +24,11 @@ const addressTypes: Check<readonly KubeletAddressType[]> = (value, path) => {
 };
 
 const fingerprint: Check<string> = (value, path) => {
-  const digits = nonEmptyString(value, path).replaceAll(':', '').toUpperCase();
+  const text = nonEmptyString(value, path).trim();
+  const digits = text
+    .replace(/^sha256 fingerprint=/i, '')
+    .replaceAll(':', '')
+    .toUpperCase();
   if (/^[0-9A-F]{64}$/.test(digits)) return digits;
   throw new InvalidOptionError(
     path,

@@ -68,6 +68,8 @@ describe('kubelet: the node', () => {
     ['node', 'a b'],
     ['node.name', { name: '' }],
     ['node.address', { name: 'node-1', address: '10.0.0.11:10250' }],
+    // As a NodeSpec has it.
+    ['node.port', { name: 'node-1', address: '10.0.0.11', port: 22 }],
     ['node.adress', { name: 'node-1', adress: '10.0.0.11' }],
     ['node.metadata.name', { metadata: {} }],
     ['node.status.addresses', { metadata: { name: 'node-1' } }],

@@ -167,7 +167,10 @@ describe('kubelet: who answers, and who asks', () => {
 
     it('is known by its pinned certificate, in whatever spelling', async () => {
       const fingerprint = fingerprintOf(stage.kubelet.certificateAuthority);
-      for (const spelt of [fingerprint, fingerprint.toLowerCase(), fingerprint.replaceAll(':', '')])
+      const spellings = [fingerprint, fingerprint.toLowerCase(), fingerprint.replaceAll(':', '')];
+      // As OpenSSL 1.1 and 3 print it.
+      const lines = ['SHA256 Fingerprint', 'sha256 Fingerprint'].map((name) => `${name}=${fingerprint}\n`);
+      for (const spelt of [...spellings, ...lines])
         expect(await stage.client(pinned(spelt)).healthz()).to.equal('ok');
       const client = stage.client(pinned(fingerprint));
       expect(await Promise.all(Array.from({ length: 5 }, () => client.healthz()))).to.have.length(5);
