@@ -87,6 +87,17 @@ const httpsAgentChecks = { ...agentChecks, ...tlsChecks };
 const OURS = ['node', 'tlsHandshakeTimeoutMs', 'tls'];
 
 /**
+ * What Node has options for that we do not judge: agents, `net.connect`, `tls.connect` and `tls.createSecureContext`, of Node 20 to 24. Node
+ * says nothing of one that it does not know, and a later Node may know more: of those that are not here only what looks like one that is
+ * here is refused.
+ */
+const NODES =
+  'ALPNCallback ALPNProtocols SNICallback agentKeepAliveTimeoutBuffer allowHalfOpen allowPartialTrustChain autoSelectFamily autoSelectFamilyAttemptTimeout ' +
+  'blockList ca cert ciphers clientCertEngine crl defaultPort dhparam ecdhCurve enableTrace family hints honorCipherOrder host highWaterMark keepAliveInitialDelay ' +
+  'key localAddress localPort lookup maxVersion minDHSize minVersion noDelay onread passphrase path pfx port privateKeyEngine privateKeyIdentifier ' +
+  'protocol pskCallback readable requestCert requestOCSP secureContext secureOptions secureProtocol session sessionIdContext sessionTimeout sigalgs signal ticketKeys writable';
+
+/**
  * Options for Node's `http.Agent`: checked, without those that are `undefined`.
  *
  * @throws {@link InvalidOptionError} `ERR_TUNNEL_INVALID_OPTION`
@@ -108,8 +119,8 @@ export function checkHttpsOptions(options: TunnelHttpsAgentOptions): TunnelHttps
 }
 
 /**
- * Options that others than we judge, too: those that `checks` knows are checked, `undefined` ones left out, and one that looks like one
- * of `ours` misspelt refused.
+ * Options that others than we judge, too: those that `checks` knows are checked, `undefined` ones left out, and one that looks like a
+ * known one misspelt refused.
  *
  * @throws {@link InvalidOptionError} `ERR_TUNNEL_INVALID_OPTION`
  */
@@ -123,7 +134,7 @@ export function checkEach<T extends object>(
   }
   // `tls.connect` fails on an assertion for some options that are there but undefined.
   const given = Object.entries(options).filter(([, value]) => value !== undefined);
-  refuseMisspelt(Object.keys(options), ours, '');
+  refuseMisspelt(Object.keys(options), [...ours, ...Object.keys(checks), ...NODES.split(' ')], '');
   for (const [name, value] of given) optional(checks[name] ?? asIs)(value, name);
   return Object.fromEntries(given) as T;
 }

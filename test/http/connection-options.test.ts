@@ -65,6 +65,14 @@ describe('http: options of connections', () => {
       expect(refused(dialer, { nod: 'node-1' }).message).to.include('did you mean node?');
     });
 
+    it(`${name} takes no misspelt option of Node's, nor refuses one that it does not know`, () => {
+      expect(refused(dialer, { minVerson: 'TLSv1.3' }).message).to.equal(
+        'minVerson is not a known option; did you mean minVersion?',
+      );
+      for (const options of [{ minVersion: 'TLSv1.3' }, { ofALaterNode: true }])
+        expect(() => (make as (...args: unknown[]) => unknown)(dialer, options)).not.to.throw();
+    });
+
     it(`${name} takes what is undefined for not given`, () => {
       const options = Object.fromEntries(Object.keys(wrong).map((option) => [option, undefined]));
       expect((make as (...args: unknown[]) => unknown)(dialer, options)).to.be.a('function');

@@ -61,6 +61,14 @@ describe('http: options', () => {
       expect(make(dialer, { noDelay: true, localPort: 0, host: 'a' })).to.be.instanceOf(http.Agent);
     });
 
+    it(`${name} takes no misspelt option of Node's, nor refuses one that it does not know`, () => {
+      expect(refused(dialer, { minVerson: 'TLSv1.3' }).message).to.equal(
+        'minVerson is not a known option; did you mean minVersion?',
+      );
+      for (const options of [{ minVersion: 'TLSv1.3' }, { ofALaterNode: true }])
+        expect(() => (make as (...args: unknown[]) => unknown)(dialer, options)).not.to.throw();
+    });
+
     it(`${name} takes undefined for every option that it checks`, () => {
       const options = { node: undefined, keepAlive: undefined, maxSockets: undefined, timeout: undefined };
       expect(make(dialer, options)).to.have.property('keepAlive', true);
