@@ -1,6 +1,6 @@
 import { createHmac, randomBytes } from 'node:crypto';
 import { chmodSync, mkdirSync, truncateSync, writeFileSync } from 'node:fs';
-import { spawnSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { inspect } from 'node:util';
 import { expect } from 'chai';
 import { debug } from '../../../lib/diagnostics.js';
@@ -280,20 +280,27 @@ describe('knownHosts', () => {
     ];
     const hosts = ['node-1', 'node-2', 'node-10', 'a.example.com', '10.0.0.11', '2001:db8::1', 'fe80::5'];
 
+    const spelt = ({ name, port }: { name: string; port: number }): string =>
+      port === 22 ? name : `[${name}]:${port}`;
+
+    /** Those of the hosts that it finds; asked for by one shell, because each process that we start ourselves takes long. */
+    function found(path: string, asked: readonly string[]): string[] {
+      const each = 'for host; do ssh-keygen -F "$host" -f "$0" >/dev/null && echo "$host"; done; true';
+      const output = execFileSync('sh', ['-c', each, path, ...asked], { encoding: 'utf8' });
+      return output.split('\n').filter(Boolean);
+    }
+
     for (const line of lines) {
       it(`on ${line.startsWith('|1|') ? 'a hashed name' : line}`, () => {
         const path = inTempDir('known_hosts');
         writeFileSync(path, `${line} ${A}\nsomething.else ${C}\n`);
         const verifier = knownHosts(path);
-        for (const name of hosts) {
-          for (const port of [22, 2222, 2223]) {
-            const asked = port === 22 ? name : `[${name}]:${port}`;
-            const { status } = spawnSync('ssh-keygen', ['-F', asked, '-f', path]);
-            const verdict = verifier.verify(host(name, port), blobOf(B));
-            const listed = verdict.verdict === 'rejected' && verdict.reason === 'mismatch';
-            expect(listed, asked).to.equal(status === 0);
-          }
-        }
+        const asked = hosts.flatMap((name) => [22, 2222, 2223].map((port) => ({ name, port })));
+        const listed = asked.filter(({ name, port }) => {
+          const verdict = verifier.verify(host(name, port), blobOf(B));
+          return verdict.verdict === 'rejected' && verdict.reason === 'mismatch';
+        });
+        expect(listed.map(spelt)).to.deep.equal(found(path, asked.map(spelt)));
       });
     }
 
