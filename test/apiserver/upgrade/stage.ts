@@ -32,10 +32,10 @@ export class Proxy extends Lab {
   readonly #isSecure: boolean;
   #underWay: Promise<void> = Promise.resolve();
 
-  private constructor(isSecure: boolean) {
+  private constructor(isSecure: boolean, insecureHTTPParser: boolean) {
     super();
     this.#isSecure = isSecure;
-    const limits = { maxHeaderSize: 1024 * 1024 };
+    const limits = { maxHeaderSize: 1024 * 1024, insecureHTTPParser };
     this.server = isSecure
       ? https.createServer({ ...limits, cert: own.certificate, key: own.privateKey })
       : http.createServer(limits);
@@ -54,8 +54,8 @@ export class Proxy extends Lab {
     });
   }
 
-  static async start({ tls = false } = {}): Promise<Proxy> {
-    const proxy = new Proxy(tls);
+  static async start({ tls = false, insecureHTTPParser = false } = {}): Promise<Proxy> {
+    const proxy = new Proxy(tls, insecureHTTPParser);
     proxy.server.listen(0, '127.0.0.1');
     await once(proxy.server, 'listening');
     return proxy;
