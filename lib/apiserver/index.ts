@@ -1,4 +1,5 @@
 export type { Access, Caller, RequestAttributes } from './access.js';
+export { ReviewedAccess, type ReviewedAccessOptions } from './access/reviewed-access.js';
 export type {
   LookupOptions,
   NodeObject,

@@ -43,7 +43,7 @@ export class Kubectl implements AsyncDisposable {
       const child = execFile(this.#path, args, options, (error, stdout, stderr) => {
         if (error === null || typeof error.code === 'number')
           resolve({ code: Number(error?.code ?? 0), stdout, stderr });
-        else reject(error);
+        else reject(new Error('kubectl could not be run', { cause: error }));
       });
       child.stdin?.on('error', () => undefined).end(input);
     });
