@@ -1,5 +1,24 @@
 export type { Access, Caller, RequestAttributes } from './access.js';
 export { ReviewedAccess, type ReviewedAccessOptions } from './access/reviewed-access.js';
+export type { AnsweredRequest } from './answered-request.js';
+export {
+  ApiserverProxy,
+  apiserverProxy,
+  SERVER_OPTIONS,
+  type ApiserverProxyOptions,
+} from './apiserver-proxy.js';
+export type { ProxyRequest, ProxyResponse } from './exchange.js';
+export {
+  nodeProxy,
+  podAttach,
+  podExec,
+  podLogs,
+  podPortForward,
+  podProxy,
+  serviceProxy,
+  type ApiserverHandler,
+} from './handlers.js';
+export { apiserverParts, type ApiserverParts, type ApiserverPartsOptions } from './parts.js';
 export type {
   LookupOptions,
   NodeObject,
@@ -10,6 +29,7 @@ export type {
   ServiceObject,
 } from './resolver.js';
 export { StatusError, type StatusDetails, type StatusReason } from './status-error.js';
+export type { KubeletBackendOptions } from './targets/backend-options.js';
 export type { UpstreamClientOptions } from './upstream/options.js';
 export { UpstreamClient, type Asker, type UpstreamQuestion } from './upstream/upstream-client.js';
 export {

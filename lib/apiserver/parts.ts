@@ -1,6 +1,6 @@
 import type { Dialer } from '../dialer.js';
 import type { Access } from './access.js';
-import { ReviewedAccess } from './access/reviewed-access.js';
+import { ReviewedAccess, type ReviewedAccessOptions } from './access/reviewed-access.js';
 import type { Resolver } from './resolver.js';
 import type { KubeletBackendOptions } from './targets/backend-options.js';
 import { Backends } from './targets/backends.js';
@@ -20,6 +20,8 @@ export interface ApiserverPartsOptions {
    * `'caller'`, with which the proxy needs none. Default: `'proxy'`.
    */
   lookupsAs?: 'proxy' | 'caller' | undefined;
+  /** Authorities of callers' certificates, as of {@link ReviewedAccess}. Default: certificates count for nothing. */
+  clientCertificateAuthority?: ReviewedAccessOptions['clientCertificateAuthority'];
   /** How long what was looked up is believed, in milliseconds. Default: 5000. */
   lookupCacheMs?: number | undefined;
   /** Of how many nodes connections to kubelets and pods are kept. Default: 2000. */
@@ -46,10 +48,10 @@ export interface ApiserverParts {
  * @throws {@link InvalidOptionError} `ERR_TUNNEL_INVALID_OPTION`
  */
 export function apiserverParts(dialer: Dialer, options: ApiserverPartsOptions): ApiserverParts {
-  const { lookupsAs = 'proxy', lookupCacheMs, kubelet, maxNodes } = options;
+  const { lookupsAs = 'proxy', lookupCacheMs, kubelet, maxNodes, clientCertificateAuthority } = options;
   const backends = new Backends(dialer, { kubelet, maxNodes });
   const upstream = new UpstreamClient(options.upstream);
-  const access = options.access ?? new ReviewedAccess(upstream);
+  const access = options.access ?? new ReviewedAccess({ upstream, clientCertificateAuthority });
   const resolver = options.resolver ?? upstreamResolver(upstream, { cacheMs: lookupCacheMs, lookupsAs });
   return {
     upstream,

@@ -15,7 +15,7 @@ import {
   slashLocation,
   splitTarget,
 } from '../../../lib/apiserver/plain/request-target.js';
-import { sendStatus } from '../../../lib/apiserver/plain/send-status.js';
+import { sendStatus } from '../../../lib/apiserver/send-status.js';
 import { StatusError } from '../../../lib/apiserver/status-error.js';
 import type { Dialer } from '../../../lib/dialer.js';
 import { httpAgent, httpsAgent } from '../../../lib/http/index.js';
