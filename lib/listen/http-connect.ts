@@ -15,6 +15,11 @@ import type { Session } from './session.js';
 /** RFC 9110 §9.3.6: no fields are needed, and none may speak of a body. */
 const OPENED = Buffer.from('HTTP/1.1 200 Connection established\r\n\r\n');
 
+const NO_HTTP = httpAnswer({ status: 400, line: 'This is no HTTP/1.1.' });
+
+const tooLarge = (maxBytes: number): Buffer =>
+  httpAnswer({ status: 431, line: `The head is larger than ${maxBytes} bytes.` });
+
 const LATE = httpAnswer({ status: 408, line: 'No complete request came in time.' });
 
 /**
@@ -65,8 +70,14 @@ function headParser(
 ): Server {
   const server = createServer({ maxHeaderSize, keepAliveTimeout: 0 });
   const refuse = (request: IncomingMessage): void => {
-    request.resume();
-    sessions.get(request.socket)?.refuse(notConnect(request));
+    const session = sessions.get(request.socket);
+    if (session?.isAsking === true) {
+      request.resume();
+      session.refuse(notConnect(request));
+    } else {
+      // What comes behind is never answered, and is not to pile up until the client is closed. The answer has been sent.
+      request.socket.destroy();
+    }
   };
   server.on('request', refuse);
   server.on('checkContinue', refuse);
@@ -74,13 +85,15 @@ function headParser(
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
     debug.listen('httpConnect: %s', error.message);
     const isTooLarge = error.code === 'HPE_HEADER_OVERFLOW';
-    const line = isTooLarge ? `The head is larger than ${maxHeaderSize} bytes.` : 'This is no HTTP/1.1.';
-    sessions.get(socket)?.refuse(httpAnswer({ status: isTooLarge ? 431 : 400, line }));
+    sessions.get(socket)?.refuse(isTooLarge ? tooLarge(maxHeaderSize) : NO_HTTP);
   });
   server.on('connect', (request, socket, early) => {
     // It may come after another request on the same connection, by which it was refused.
     const session = sessions.get(socket);
-    if (session?.isAsking === true) connect(session, request, early, login);
+    if (session?.isAsking !== true) return;
+    // Node does not count what stands between names and values.
+    if (session.client.bytesRead - early.length > maxHeaderSize) session.refuse(tooLarge(maxHeaderSize));
+    else connect(session, request, early, login);
   });
   return server;
 }

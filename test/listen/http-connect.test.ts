@@ -1,5 +1,6 @@
 import { expect } from 'chai';
 import { execFile } from 'node:child_process';
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { writeFileSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { join } from 'node:path';
@@ -218,6 +219,35 @@ describe('httpConnect', () => {
     const answer = await answerTo(listener, request(undefined, `X-Large: ${'x'.repeat(4_096)}`));
     expect(answer).to.match(/^HTTP\/1\.1 431 /);
     expect(stage.recorder.options).to.have.length(0);
+  });
+
+  it('answers a head that is too large with 431, however little stands in each of its fields', async () => {
+    const listener = await proxy({ maxHeadBytes: 2_048 });
+    const fields = Array.from({ length: 400 }, () => 'a: b');
+    const head = request(undefined, ...fields);
+    expect(await answerTo(listener, head)).to.match(/^HTTP\/1\.1 431 /);
+    expect(stage.recorder.options).to.have.length(0);
+    // What follows the head does not count.
+    const client = send(listener, `${request()}${'x'.repeat(4_096)}`);
+    await until('the stream', () => stage.recorder.sockets.length === 1);
+    client.destroy();
+  });
+
+  it('does not let requests pile up behind one that was refused', async () => {
+    let requests = 0;
+    const count = (): void => void (requests += 1);
+    subscribe('http.server.request.start', count);
+    stage.onEnd(() => unsubscribe('http.server.request.start', count));
+    const listener = await proxy();
+    const many = 'GET / HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(40_000);
+    const client = send(listener, many);
+    client.resume();
+    const more = setInterval(() => client.write(many), 10);
+    await new Promise((resolve) => client.once('close', resolve));
+    clearInterval(more);
+    // No more than what has come by then.
+    expect(requests).to.be.within(1, 10_000);
+    await until('no connection', () => listener.connections === 0);
   });
 
   it('answers a head that takes too long with 408', async () => {
