@@ -139,9 +139,21 @@ const proxy = {
   insecureWithoutPassword: withDefault(boolean, false),
 } satisfies Record<keyof ProxyOptions, Check<unknown>>;
 
-const checkListen = objectOf({ ...local, host, port });
-const checkSocks5 = objectOf(proxy);
-const checkHttpConnect = objectOf({
+/** As `objectOf`, for those who know `dial`. */
+function optionsOf<Checks extends Record<string, Check<unknown>>>(
+  checks: Checks,
+): ReturnType<typeof objectOf<Checks>> {
+  const check = objectOf(checks);
+  return (value, path) => {
+    if (typeof value === 'object' && value !== null && 'node' in value)
+      throw new InvalidOptionError('node', 'is not a known option; here it is called via');
+    return check(value, path);
+  };
+}
+
+const checkListen = optionsOf({ ...local, host, port });
+const checkSocks5 = optionsOf(proxy);
+const checkHttpConnect = optionsOf({
   ...proxy,
   maxHeadBytes: withDefault(integer(1_024, 1_048_576), 16_384),
 });

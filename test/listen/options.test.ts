@@ -22,6 +22,9 @@ describe('options of local listeners', () => {
     ['listen', { host: '10.0.0.1:80', port: 80 }, 'host'],
     ['listen', { host: '10.0.0.1', port: 0 }, 'port'],
     ['listen', { ...endpoint, via: '' }, 'via'],
+    ['listen', { ...endpoint, node: 'node-1' }, 'node'],
+    ['socks5', { node: 'node-1' }, 'node'],
+    ['httpConnect', { node: 'node-1' }, 'node'],
     ['listen', { ...endpoint, at: { port: -1 } }, 'at.port'],
     ['listen', { ...endpoint, at: { prot: 1 } }, 'at.prot'],
     ['listen', { ...endpoint, at: 8080 }, 'at'],
@@ -116,5 +119,10 @@ describe('the login of a proxy', () => {
 
   it('shows neither', () => {
     expect(inspect(new Login('user', 'pass'), { showHidden: true })).not.to.match(/user|pass/);
+  });
+
+  it('say what the node of a dial is called here', async () => {
+    const error = await rejection(openings.listen({ ...endpoint, node: 'node-1' }));
+    expect(error.message).to.equal('node is not a known option; here it is called via');
   });
 });
