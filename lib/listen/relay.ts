@@ -5,7 +5,7 @@ import { reset } from './reset.js';
 
 const NOTHING = Buffer.alloc(0);
 
-/** How often a client is looked at that is not being read: nothing else would tell that it is gone. */
+/** How often a client is looked at of which nothing else would tell that it is gone. */
 const VIGIL_MS = 1000;
 
 /**
@@ -26,8 +26,11 @@ export function relay(client: Socket, tunnel: TunnelSocket, isTcp: boolean): voi
       if (!client.errored) tunnel.end();
     });
   });
+  // It cannot be told from a client that has ended its side only, but by a write. That it is gone must not cost it what it has sent.
+  const mayBeGone = (): boolean =>
+    isTcp ? client.isPaused() : client.readableEnded && tunnel.writableFinished;
   const vigil = setInterval(() => {
-    if (isTcp && client.isPaused() && !client.writableEnded) client.write(NOTHING);
+    if (mayBeGone() && !client.writableEnded) client.write(NOTHING);
   }, VIGIL_MS);
   client.once('close', () => {
     clearInterval(vigil);

@@ -88,6 +88,44 @@ for (const [transport, place] of Object.entries(places)) {
   });
 }
 
+describe('listen: a client by a UNIX socket that goes away', () => {
+  let stage: Stage;
+  beforeEach(async () => (stage = await Stage.start()));
+  afterEach(() => stage.end());
+
+  it('leaves no channel to an endpoint that is silent, which gets all that it has sent', async () => {
+    const endpoint = await stage.endpoint(silent);
+    const at = { path: join(folder(stage), 'socket') };
+    const listener = await use(stage, listen(stage.recorder, { host: HOST, port: endpoint.port, at }));
+    const accepted = endpoint.next();
+    const client = connect(stage, listener);
+    const peer = await accepted;
+    client.end('the last words', () => client.destroy());
+    expect((await readAll(peer)).toString()).to.equal('the last words');
+    await until('no connection', () => listener.connections === 0);
+    await stage.ssh.until((node) => node.channels === 0);
+  });
+
+  it('is told from one that has ended its side and waits', async () => {
+    const endpoint = await stage.endpoint(silent);
+    const at = { path: join(folder(stage), 'socket') };
+    const listener = await use(stage, listen(stage.recorder, { host: HOST, port: endpoint.port, at }));
+    const accepted = endpoint.next();
+    const client = connect(stage, listener);
+    client.end('question');
+    const peer = await accepted;
+    expect((await readAll(peer)).toString()).to.equal('question');
+    // Another that goes away, and is noticed, shows that the first was looked at as often.
+    const next = endpoint.next();
+    const other = connect(stage, listener);
+    await next;
+    other.destroy();
+    await until('one connection', () => listener.connections === 1);
+    peer.end('answer');
+    expect((await readAll(client)).toString()).to.equal('answer');
+  });
+});
+
 describe('listen', () => {
   let stage: Stage;
   beforeEach(async () => (stage = await Stage.start()));
