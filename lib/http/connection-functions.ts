@@ -43,6 +43,7 @@ export function httpConnection(dialer: Dialer, options: TunnelConnectionOptions 
     if (asked.timeout) stream.setTimeout(asked.timeout);
     connections.follow(stream);
     adopt(stream, stream);
+    // It has what Node calls on a socket, but not all that the type has.
     return stream as unknown as Socket;
   };
 }
@@ -102,6 +103,7 @@ export function http2Connection(
       return endedByDestroy(socket);
     }
     connections.follow(stream);
+    // As above: http2 makes a stream that is no net.Socket into one.
     return stream as unknown as Socket;
   };
 }

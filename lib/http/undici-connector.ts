@@ -95,6 +95,7 @@ export function undiciConnector(dialer: Dialer, options: UndiciConnectorOptions 
       if (isSecure) socket = secure(stream, hostname, port);
       else {
         connections.follow(stream);
+        // It has what undici calls on a socket, but not all that the type has.
         socket = stream as unknown as Socket;
       }
     } catch (error) {
