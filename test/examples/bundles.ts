@@ -1,27 +1,26 @@
 import { buildSync } from 'esbuild';
-import { readdirSync, rmSync, symlinkSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { rmSync, symlinkSync } from 'node:fs';
+import { basename, join, resolve } from 'node:path';
 import { onExit } from '../support/reaper.js';
 import { temporaryDirectory } from '../support/sshd-files.js';
 
 let folder: string | undefined;
+const made = new Map<string, string>();
 
-/**
- * The examples as plain JavaScript, made once for all that this process spawns. Run from the sources, each would take a second to load
- * the library file by file; CI runs them like that, too.
- */
-function bundle(): string {
-  const made = temporaryDirectory();
-  onExit(() => rmSync(made, { recursive: true, force: true }));
-  const scripts = readdirSync('examples').filter((name) => name.endsWith('.ts'));
-  const paths = [...scripts.map((name) => `examples/${name}`), 'test/examples/command-host.ts'];
+function makeFolder(): string {
+  const path = temporaryDirectory();
+  onExit(() => rmSync(path, { recursive: true, force: true }));
+  symlinkSync(resolve('node_modules'), join(path, 'node_modules'), 'dir');
+  return path;
+}
+
+function bundle(script: string): string {
+  folder ??= makeFolder();
+  const outfile = join(folder, basename(script).replace(/\.ts$/, '.mjs'));
   buildSync({
-    entryPoints: paths,
-    entryNames: '[name]',
-    outdir: made,
-    outExtension: { '.js': '.mjs' },
+    entryPoints: [script],
+    outfile,
     bundle: true,
-    splitting: true,
     format: 'esm',
     platform: 'node',
     target: 'node20',
@@ -29,12 +28,17 @@ function bundle(): string {
     sourcemap: 'inline',
     tsconfig: 'test/tsconfig.json',
   });
-  symlinkSync(resolve('node_modules'), join(made, 'node_modules'), 'dir');
-  return made;
+  return outfile;
 }
 
-/** The path of a script of examples/, or of the host of their commands, as Node runs it by itself. */
+/**
+ * A script as plain JavaScript that Node runs by itself, made once for all that this process spawns. Run from the sources, each would take
+ * a second to load the library file by file; CI runs the examples like that, too.
+ *
+ * @param script - its path in the project
+ */
 export function bundled(script: string): string {
-  folder ??= bundle();
-  return join(folder, script.replace(/\.ts$/, '.mjs'));
+  const path = made.get(script) ?? bundle(script);
+  made.set(script, path);
+  return path;
 }

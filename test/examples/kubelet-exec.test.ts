@@ -94,7 +94,7 @@ describe('examples: kubelet-exec', () => {
   describe('in a terminal', () => {
     /** Runs a line of shell, in which $EXEC is the example's command line, under a terminal of its own. */
     function inTerminal(line: string, argv: readonly string[]): { shown: Readable; ended: Promise<string> } {
-      const words = [process.execPath, bundled('kubelet-exec.ts'), ...argv];
+      const words = [process.execPath, bundled('examples/kubelet-exec.ts'), ...argv];
       const EXEC = words.map((word) => `'${word.replaceAll("'", `'\\''`)}'`).join(' ');
       const command = line.replaceAll('$EXEC', EXEC);
       const child = spawn('script', ['-qfec', command, '/dev/null'], {

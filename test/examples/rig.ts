@@ -137,7 +137,7 @@ export class Rig extends Lab {
 /** Runs a command in one process, one time after the other. */
 export class CommandHost {
   readonly #command: Order['command'];
-  readonly #child = fork(bundled('command-host.ts'), { execArgv: [], env: environment });
+  readonly #child = fork(bundled('test/examples/command-host.ts'), { execArgv: [], env: environment });
 
   constructor(command: Order['command'] = 'kubeletLogs') {
     this.#command = command;

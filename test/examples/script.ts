@@ -26,7 +26,7 @@ export function spawnExample(
   argv: readonly string[],
   { environment: more, stdin = false }: SpawnOptions = {},
 ): Script {
-  const child = spawn(process.execPath, [bundled(script), ...argv], {
+  const child = spawn(process.execPath, [bundled(`examples/${script}`), ...argv], {
     env: { ...environment, ...more },
     stdio: [stdin ? 'pipe' : 'ignore', 'pipe', 'pipe'],
   });
