@@ -48,7 +48,7 @@ export interface KubeletClientOptions {
   tls?: TlsSource | undefined;
   /**
    * How long a call may take, in milliseconds: one for an answer until that is there as a whole, `exec`, `attach` and `portForward` until the
-   * stream is open, unless they say otherwise. `logs` has no deadline. Default: 30 000.
+   * stream is open, unless they say otherwise. `logs` has no deadline but for `token`. Default: 30 000.
    */
   timeoutMs?: number | undefined;
 }

@@ -19,7 +19,8 @@ export const MAX_TEXT_LENGTH = 64 * 2 ** 20;
 
 /**
  * More than any kubelet has to tell of its pods: a Pod takes some 20 KB, and a node seldom has more than 500. `JSON.parse` lets nothing
- * else run: 16 MiB of nothing but `{},` take it a second and more.
+ * else run: what means harm, 16 MiB of nothing but `{},` or of objects with a key of its own each, takes it two seconds and more, on a busy
+ * machine longer; 10 MiB of pods take it a tenth of that.
  */
 export const MAX_JSON_LENGTH = 16 * 2 ** 20;
 
@@ -37,7 +38,7 @@ export async function ask(
   options: AskOptions,
 ): Promise<IncomingMessage> {
   for (let dead = 0; ; dead += 1) {
-    const headers = await unlessAborted(access.headers(), options.signal);
+    const headers = await headersOf(access, options.signal);
     const { agent, host, port } = access;
     const request = https.request({ agent, host, port, path, headers });
     try {
@@ -60,6 +61,12 @@ export function askForText(
     const response = await ask(access, path, { signal: given });
     return textOf(response, access, given, maxLength);
   });
+}
+
+/** A log has no deadline; whoever tells the token has one all the same. */
+function headersOf(access: KubeletAccess, signal: AbortSignal): Promise<Record<string, string>> {
+  const limits = { timeoutMs: access.timeoutMs, signal, who: 'token()', what: 'tell a token' };
+  return within(access, limits, (given) => unlessAborted(access.headers(), given));
 }
 
 async function answerTo(

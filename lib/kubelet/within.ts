@@ -7,7 +7,9 @@ interface Limits {
   readonly timeoutMs: number;
   /** The caller's. */
   readonly signal: AbortSignal | undefined;
-  /** What the kubelet has not done when the time is over, such as `answer /pods`. */
+  /** Whom it waits for, for a message. Default: the kubelet. */
+  readonly who?: string | undefined;
+  /** What that has not done when the time is over, such as `answer /pods`. */
   readonly what: string;
 }
 
@@ -18,13 +20,13 @@ interface Limits {
  */
 export async function within<T>(
   { node, host, port }: KubeletAccess,
-  { timeoutMs, signal, what }: Limits,
+  { timeoutMs, signal, who = `the kubelet of ${node}`, what }: Limits,
   call: (signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
   signal?.throwIfAborted();
   const giveUp = new AbortController();
   const tooLate = (): void => {
-    const problem = `the kubelet of ${node} did not ${what} within ${timeoutMs} ms`;
+    const problem = `${who} did not ${what} within ${timeoutMs} ms`;
     giveUp.abort(new KubeletTimeoutError(problem, { node, host, port }));
   };
   const onAbort = (): void => giveUp.abort(signal?.reason);

@@ -9,6 +9,9 @@ import {
   KubeletTimeoutError,
   type KubeletClientOptions,
 } from '../../lib/kubelet/index.js';
+import { httpsAgent } from '../../lib/http/index.js';
+import type { KubeletAccess } from '../../lib/kubelet/kubelet-access.js';
+import { askForText, MAX_JSON_LENGTH } from '../../lib/kubelet/request.js';
 import { createAuthority } from '../../lib/testing/certificates.js';
 import { rejection, until, warningsDuring } from '../support/dialer.js';
 import { expectNoLeaks } from '../support/leaks.js';
@@ -253,6 +256,21 @@ describe('kubelet: one that misbehaves', () => {
     await until('the end of the channels', () => stage.ssh.channels === 0);
   });
 
+  it('is not asked for a log while a token is not told, nor longer than timeoutMs', async () => {
+    let asked = 0;
+    const kubelet = await client(() => (asked += 1), {
+      token: () => new Promise(() => undefined),
+      timeoutMs: 50,
+    });
+    const name = { namespace: 'default', pod: 'web', container: 'app' };
+    for (const follow of [false, true]) {
+      const error = await rejection(kubelet.logs({ ...name, follow }));
+      expect(error).to.be.instanceOf(KubeletTimeoutError);
+      expect(error.message).to.equal('token() did not tell a token within 50 ms');
+    }
+    expect(asked).to.equal(0);
+  });
+
   it('is left when the client is closed: what is under way goes on, and then no connection is kept', async () => {
     const gates: (() => void)[] = [];
     const kubelet = await client(({ url }, response) => {
@@ -292,6 +310,60 @@ describe('kubelet: one that misbehaves', () => {
     });
     expect(await rejection(broken.healthz())).to.include({ code: 'ECONNRESET' });
     expect(tried).to.equal(1);
+  });
+
+  it('is asked again over a new connection when 16 kept ones are dead, and not when one more is', async () => {
+    const known = new WeakSet<object>();
+    const waiting: (() => void)[] = [];
+    let dead = 0;
+    const { certificate: cert, privateKey: key } = authority.issue({
+      commonName: 'k',
+      altNames: ['127.0.0.1'],
+    });
+    const { port } = await stage.https({ cert, key }, ({ socket }, response) => {
+      if (known.has(socket)) {
+        dead += 1;
+        socket.destroy();
+      } else waiting.push(() => response.end('ok'));
+      known.add(socket);
+    });
+    const access: KubeletAccess = {
+      node: stage.ssh.spec.name,
+      host: '127.0.0.1',
+      port,
+      timeoutMs: 10_000,
+      agent: stage.using(httpsAgent(stage.recorder, { ca: authority.certificate, maxFreeSockets: 64 })),
+      headers: () => Promise.resolve({}),
+    };
+    const ask = (): Promise<string> => askForText(access, '/healthz', 100, undefined);
+    const askAtOnce = async (count: number): Promise<void> => {
+      const asked = Array.from({ length: count }, ask);
+      await until('the requests', () => waiting.length === count);
+      for (const answer of waiting.splice(0)) answer();
+      await Promise.all(asked);
+    };
+    await askAtOnce(17);
+    expect(await rejection(ask())).to.include({ code: 'ECONNRESET' });
+    expect(dead).to.equal(17);
+    await askAtOnce(16);
+    const again = ask();
+    await until('a new connection', () => waiting.length === 1);
+    waiting.pop()?.();
+    expect(await again).to.equal('ok');
+    expect(dead).to.equal(17 + 16);
+  });
+
+  it('is taken at its word in JSON up to 16 MiB', async () => {
+    const around = '{"items":[],"more":""}';
+    const lengths = [MAX_JSON_LENGTH, MAX_JSON_LENGTH + 1];
+    const kubelet = await client((_request, response) => {
+      const more = 'x'.repeat((lengths.shift() ?? 0) - around.length);
+      response.end(around.replace('""', `"${more}"`));
+    });
+    expect((await kubelet.pods()).items).to.deep.equal([]);
+    const error = await rejection(kubelet.pods());
+    expect(error).to.be.instanceOf(KubeletAnswerError);
+    expect(error.message).to.include(`longer than ${16 * 2 ** 20} characters`);
   });
 
   it('is told from one that answers: no JSON, another shape, too long, or broken off', async () => {
