@@ -141,6 +141,14 @@ describe('kubelet: logs', () => {
     await until('the end of the request', () => stage.kubelet.open.logs === 0);
   });
 
+  it('keep no more than what waits to be read of what was cut off by the limit', async () => {
+    print('x'.repeat(60_000));
+    const stream = await logs({ follow: true, limitBytes: 8 });
+    const [given] = (await once(stream, 'data')) as [Buffer];
+    expect(given).to.have.length(8);
+    expect(given.buffer.byteLength).to.be.at.most(Buffer.poolSize);
+  });
+
   for (const follow of [true, false]) {
     it(`end with the signal's reason, whether or not they have begun (follow: ${follow})`, async () => {
       const reason = new Error('enough');

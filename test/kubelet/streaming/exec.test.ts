@@ -114,6 +114,25 @@ describe('kubelet: exec and attach', () => {
     });
   }
 
+  /** Sent in one piece, so that what comes behind a full output is not waited for. */
+  const sendTogether = (peer: Peer, send: () => void): void => {
+    peer.socket.cork();
+    send();
+    peer.socket.uncork();
+  };
+
+  it('hears a kubelet out that has told the end, though nobody reads the output', async () => {
+    const { process, peer } = await start();
+    peer.send(1, Buffer.alloc(60 * KIB));
+    await until('the output', () => process.stdout.readableLength === 60 * KIB);
+    sendTogether(peer, () => {
+      peer.send(1, Buffer.alloc(8 * KIB));
+      peer.status({ status: 'Success' });
+    });
+    peer.send(1, 'late');
+    expect(await rejection(process.exit)).to.include({ code: 'ERR_KUBELET_PROTOCOL' });
+  });
+
   it('tells the exit code also when the kubelet cuts the connection behind it', async () => {
     const { process, peer } = await start();
     peer.ws.send(Buffer.from('\x03{"status":"Success"}'), () => peer.socket.end());
@@ -305,7 +324,7 @@ describe('kubelet: exec and attach', () => {
       });
     };
     writeOn();
-    await quiet(() => written);
+    await kubelet.still(() => written);
     expect(written).to.be.lessThan(32 * KIB * KIB);
     expect(process.stdin.writableLength).to.equal(64 * KIB);
     process.destroy();
@@ -366,11 +385,27 @@ describe('kubelet: exec and attach', () => {
       sent += 1;
     };
     sendOn();
-    await quiet(() => sent);
+    await kubelet.still(() => sent);
     expect(process.stdout.readableLength).to.be.within(64 * KIB, 512 * KIB);
     expect(sent).to.be.lessThan(count);
     expect(await text(process.stdout)).to.have.length(count * 32 * KIB);
     expect((await process.exit).code).to.equal(0);
+  });
+
+  it('stops reading as long as one output is full, though the other is read', async () => {
+    const { process, peer } = await start();
+    for (const channel of [1, 2]) peer.send(channel, Buffer.alloc(60 * KIB));
+    const lengths = (): number[] => [process.stdout.readableLength, process.stderr.readableLength];
+    await until('the outputs', () => lengths().every((length) => length === 60 * KIB));
+    sendTogether(peer, () => {
+      for (const channel of [1, 2]) peer.send(channel, Buffer.alloc(5 * KIB));
+    });
+    await until('full outputs', () => lengths().every((length) => length === 65 * KIB));
+    await read(process.stdout, 65 * KIB);
+    for (let sent = 0; sent < 32; sent += 1) peer.send(2, Buffer.alloc(32 * KIB));
+    await kubelet.still(() => process.stderr.readableLength);
+    expect(lengths()).to.deep.equal([0, 65 * KIB]);
+    process.destroy();
   });
 
   it('drops what comes for an output that was destroyed, and goes on', async () => {
@@ -467,9 +502,12 @@ describe('kubelet: exec and attach', () => {
     await noChannel();
   });
 
-  it('is closed by `await using`', async () => {
+  it('is closed by `await using`, which waits until nothing is left', async () => {
     const { process, peer } = await start();
+    let isLeft = true;
+    kubelet.stage.recorder.last.once('close', () => (isLeft = false));
     await process[Symbol.asyncDispose]();
+    expect(isLeft).to.equal(false);
     await peer.closed;
     await process[Symbol.asyncDispose]();
   });
@@ -583,11 +621,3 @@ const endless = (): Readable =>
       this.push(Buffer.alloc(16 * KIB));
     },
   });
-
-/** Waits until a count has not moved for a while. */
-async function quiet(count: () => number): Promise<void> {
-  for (let before = -1; before !== count();) {
-    before = count();
-    await new Promise((resolve) => setTimeout(resolve, 100));
-  }
-}

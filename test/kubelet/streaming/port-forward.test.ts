@@ -3,12 +3,14 @@ import { once } from 'node:events';
 import http from 'node:http';
 import type { Duplex } from 'node:stream';
 import { text } from 'node:stream/consumers';
+import { useFakeTimers, type SinonFakeTimers } from 'sinon';
 import { KubeletError } from '../../../lib/kubelet/errors.js';
 import { StreamingError } from '../../../lib/kubelet/streaming/errors.js';
 import type { PortForwardOptions } from '../../../lib/kubelet/streaming/options.js';
 import { openPortForward } from '../../../lib/kubelet/streaming/port-forward.js';
-import { TransportError } from '../../../lib/index.js';
+import { TransportError, type TunnelSocket } from '../../../lib/index.js';
 import { readAll, read, rejection, until } from '../../support/dialer.js';
+import { expectNoLeaks } from '../../support/leaks.js';
 import { answer, ScriptedKubelet, type Peer } from './scripted-kubelet.js';
 
 const PORT = 8080;
@@ -22,12 +24,12 @@ describe('kubelet: port-forward', () => {
   });
   afterEach(() => kubelet.end());
 
-  const open = (options: Partial<PortForwardOptions> = {}): Promise<Duplex> =>
+  const open = (options: Partial<PortForwardOptions> = {}): Promise<TunnelSocket> =>
     openPortForward(kubelet.access, { namespace: 'default', pod: 'web-0', port: PORT, ...options });
 
   const start = async (
     options: Partial<PortForwardOptions> = {},
-  ): Promise<{ socket: Duplex; peer: Peer }> => {
+  ): Promise<{ socket: TunnelSocket; peer: Peer }> => {
     const next = kubelet.next();
     const socket = await open(options);
     kubelet.stage.onEnd(() => socket.on('error', () => undefined).destroy());
@@ -131,23 +133,49 @@ describe('kubelet: port-forward', () => {
         rejection(written(socket, Buffer.alloc(64 * KIB))).catch(() => undefined),
       ),
     );
-    await quiet(() => socket.writableLength);
+    await kubelet.still(() => socket.writableLength);
     peer.socket.destroy();
     expect((await failed).code).to.equal('ECONNRESET');
     expect((await writes).filter((error) => error !== undefined)).to.not.be.empty;
   });
 
-  it('reads the answer to its end after end(), however long it takes while data comes', async () => {
-    const { socket, peer } = await start({ lingerMs: 300 });
-    socket.end('request');
-    await until('the request', () => peer.received(0) === 'request');
-    const answered = text(socket);
-    for (let part = 0; part < 8; part += 1) {
-      peer.send(0, 'x');
-      await new Promise((resolve) => setTimeout(resolve, 100));
-    }
-    peer.ws.close(1000);
-    expect(await answered).to.equal('xxxxxxxx');
+  describe('after end()', () => {
+    let clock: SinonFakeTimers | undefined;
+    afterEach(() => clock?.restore());
+
+    /** A connection whose pod has had the end of what was sent to it, and a clock that the test moves. */
+    const ended = async (
+      behind?: (peer: Peer) => void,
+    ): Promise<{ socket: TunnelSocket; peer: Peer; clock: SinonFakeTimers }> => {
+      const { socket, peer } = await start({ lingerMs: 1000 });
+      behind?.(peer);
+      if (behind !== undefined) await until('a full socket', () => socket.readableLength >= 64 * KIB);
+      clock = useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'], shouldClearNativeTimers: true });
+      socket.end('request');
+      await until('the end of writing', () => socket.writableFinished);
+      return { socket, peer, clock };
+    };
+
+    it('reads the answer to its end, however long it takes while data comes', async () => {
+      const { socket, peer, clock } = await ended();
+      const answered = text(socket);
+      for (let part = 1; part <= 8; part += 1) {
+        clock.tick(999);
+        peer.send(0, 'x');
+        await until('the data', () => socket.bytesRead === part);
+      }
+      peer.ws.close(1000);
+      expect(await answered).to.equal('xxxxxxxx');
+    });
+
+    it('does not take a reader that is behind for a silent pod', async () => {
+      const { socket, clock } = await ended((peer) => {
+        for (let sent = 0; sent < 64; sent += 1) peer.send(0, Buffer.alloc(32 * KIB));
+        peer.ws.close(1000);
+      });
+      clock.tick(10_000);
+      expect(await readAll(socket)).to.have.length(64 * 32 * KIB);
+    });
   });
 
   it('closes when the pod is silent after end(), and does not call that an end', async () => {
@@ -162,22 +190,41 @@ describe('kubelet: port-forward', () => {
     await noChannel();
   });
 
-  it('waits no longer when it is destroyed after end()', async () => {
-    // A timer that is left would keep the process of the tests.
-    const { socket, peer } = await start({ lingerMs: 600_000 });
-    socket.end();
-    await until('the end of writing', () => socket.writableFinished);
-    socket.destroy();
-    await peer.closed;
+  it('leaves no timer when it is destroyed after end(), or the pod ends', async () => {
+    const first = await start();
+    first.socket.destroy();
+    await first.peer.closed;
+    await noChannel();
+    for (const finish of [
+      ({ socket }: { socket: TunnelSocket }) => socket.destroy(),
+      ({ peer }: { peer: Peer }) => peer.ws.close(1000),
+    ]) {
+      await expectNoLeaks(async () => {
+        const { socket, peer } = await start({ lingerMs: 600_000 });
+        socket.resume().end();
+        await until('the end of writing', () => socket.writableFinished);
+        finish({ socket, peer });
+        await peer.closed;
+        await noChannel();
+      });
+    }
   });
 
-  it('does not take a reader that is behind for a silent pod', async () => {
-    const { socket, peer } = await start({ lingerMs: 50 });
-    for (let sent = 0; sent < 64; sent += 1) peer.send(0, Buffer.alloc(32 * KIB));
-    peer.ws.close(1000);
-    socket.end();
-    await new Promise((resolve) => setTimeout(resolve, 300));
-    expect(await readAll(socket)).to.have.length(64 * 32 * KIB);
+  it('keeps no more of what came than what waits to be read', async () => {
+    const { socket, peer } = await start();
+    // One byte of data at the end of 16 KiB of pongs, which nobody asked for.
+    const pong = Buffer.concat([Buffer.from([0x8a, 125]), Buffer.alloc(125)]);
+    const block = Buffer.concat([
+      ...Array.from({ length: 128 }, () => pong),
+      Buffer.from([0x82, 2, 0, 0x41]),
+    ]);
+    for (let count = 0; count < 20; count += 1) peer.socket.write(block);
+    await until('all of it', () => socket.readableLength === 20);
+    const kept = new Set<ArrayBufferLike>();
+    socket.on('data', ({ buffer }: Buffer) => kept.add(buffer));
+    await until('the last', () => socket.readableLength === 0);
+    const bytes = [...kept].reduce((sum, { byteLength }) => sum + byteLength, 0);
+    expect(bytes).to.be.at.most(4 * Buffer.poolSize);
   });
 
   it('stops reading while the reader is behind', async () => {
@@ -189,7 +236,7 @@ describe('kubelet: port-forward', () => {
       sent += 1;
     };
     sendOn();
-    await quiet(() => sent);
+    await kubelet.still(() => sent);
     expect(socket.readableLength).to.be.within(64 * KIB, 512 * KIB);
     expect(sent).to.be.lessThan(1024);
     expect(await readAll(socket)).to.have.length(1024 * 32 * KIB);
@@ -234,11 +281,3 @@ function greet(peer: Peer): void {
 
 const written = (socket: Duplex, chunk: Buffer): Promise<void> =>
   new Promise((resolve, reject) => socket.write(chunk, (error) => (error ? reject(error) : resolve())));
-
-/** Waits until a count has not moved for a while. */
-async function quiet(count: () => number): Promise<void> {
-  for (let before = -1; before !== count();) {
-    before = count();
-    await new Promise((resolve) => setTimeout(resolve, 100));
-  }
-}
