@@ -13,6 +13,8 @@ const WINDOW_BYTES = 32 * 1024;
 const MAX_STORED_BYTES = 0xffff;
 /** The head of a zlib stream without dictionary (RFC 1950 §2.2). */
 const ZLIB_HEAD = Buffer.of(0x78, 0x01);
+/** An empty stored block, which ends what is flushed (SPDY/3 draft, §2.6.10.1): Go's inflater gives nothing before it. */
+const FLUSH = Buffer.of(0, 0, 0, 0xff, 0xff);
 
 /**
  * Makes what stands for headers in the frames of one direction: a zlib stream through all of them. Its blocks are stored as they are,
@@ -32,7 +34,7 @@ export class HeaderWriter {
       head.writeUInt16LE(~stored.length & 0xffff, 3);
       parts.push(head, stored);
     }
-    return Buffer.concat(parts);
+    return Buffer.concat([...parts, FLUSH]);
   }
 }
 

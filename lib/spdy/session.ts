@@ -87,6 +87,11 @@ export class SpdySession {
     });
   }
 
+  /** Whether nothing is read because a stream takes no more for now; the end of the connection is not seen then. */
+  get isHeldUp(): boolean {
+    return this.#full.size > 0;
+  }
+
   /**
    * Opens a stream; resolves when the peer has taken it. Streams that are opened one after the other reach the peer in that order, without
    * waiting for each other.

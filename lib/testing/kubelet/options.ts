@@ -69,7 +69,7 @@ export interface KubeletOptions {
   protocols?: readonly ('v4' | 'v5')[] | undefined;
   /**
    * What to do with the bytes of a connection that was upgraded to SPDY/3.1. Called after the 101; the stream is then yours to read,
-   * write and end; one that throws ends the connection. Default: an upgrade to SPDY/3.1 is refused with 403.
+   * write and end; one that throws ends the connection. Default: exec, attach and port-forward, as of every kubelet.
    */
   spdy?: ((stream: Duplex, request: IncomingMessage) => void) | undefined;
   /** What it runs. Default: the pod `web` in the namespace `default`, with the container `app`. */

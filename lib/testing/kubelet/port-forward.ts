@@ -57,13 +57,17 @@ async function forward(channels: Channels, pod: Pod, port: number, channel: numb
   channels.receiveInto(socket, channel);
   void channels.gone.then(() => leave(socket));
   await channels.sendFrom(socket, channel);
-  if (problem === undefined) return;
+  if (problem !== undefined) await channels.send(channel + 1, forwardingError(problem, pod, port));
+}
+
+/** What the error stream of a port says. */
+export function forwardingError(problem: Error, pod: Pod, port: number): string {
   const where = `port ${port} to pod ${pod.name}_${pod.namespace}, uid ${pod.uid}`;
-  await channels.send(channel + 1, `error forwarding ${where}: ${asGoSays(problem, port)}`);
+  return `error forwarding ${where}: ${asGoSays(problem, port)}`;
 }
 
 /** Gives the endpoint what the client had sent. */
-async function leave(socket: Socket): Promise<void> {
+export async function leave(socket: Socket): Promise<void> {
   if (socket.closed) return;
   socket.resume();
   socket.destroySoon();

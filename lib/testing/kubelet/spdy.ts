@@ -17,6 +17,7 @@ export function isSpdy(request: IncomingMessage): boolean {
  * Answers an upgrade to SPDY/3.1 with 101, after which the stream has what the client sends, from its first byte.
  *
  * @param accepted - what is spoken here; the first on the client's list is taken (k8s.io/apimachinery, pkg/util/httpstream)
+ * @returns what is spoken
  * @throws {@link Refusal} 400 when the client says no protocol, 403 when there is none in common
  */
 export function upgradeToSpdy(
@@ -24,7 +25,7 @@ export function upgradeToSpdy(
   socket: Socket,
   head: Buffer,
   accepted: readonly string[],
-): void {
+): string {
   const offered = (request.headersDistinct['x-stream-protocol-version'] ?? [])
     .flatMap((line) => line.split(','))
     .map((name) => name.trim());
@@ -46,4 +47,5 @@ export function upgradeToSpdy(
   ];
   socket.write(`${lines.join('\r\n')}\r\n\r\n`);
   if (head.length > 0) socket.unshift(head);
+  return chosen;
 }

@@ -2,8 +2,9 @@ import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { WebSocketServer } from 'ws';
 import { Refusal } from './answers.js';
-import { Channels } from './channels.js';
+import type { Channels } from './channels.js';
 import type { ProtocolVersion } from './options.js';
+import { WebSocketChannels } from './websocket-channels.js';
 
 /** A message as big as golang.org/x/net/websocket takes. */
 const MAX_MESSAGE_BYTES = 32 * 1024 * 1024;
@@ -50,7 +51,9 @@ export class WebSocketUpgrade {
     const version = name === undefined ? undefined : names.get(name);
     if (name === undefined || version === undefined) throw new Refusal(403, '');
     chosen.set(request, name);
-    this.#server.handleUpgrade(request, socket, head, (webSocket) => take(new Channels(webSocket, version)));
+    this.#server.handleUpgrade(request, socket, head, (webSocket) =>
+      take(new WebSocketChannels(webSocket, version)),
+    );
   }
 
   close(): void {
