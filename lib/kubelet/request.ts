@@ -20,7 +20,7 @@ export const MAX_TEXT_LENGTH = 64 * 2 ** 20;
 /**
  * More than any kubelet has to tell of its pods: a Pod takes some 20 KB, and a node seldom has more than 500. `JSON.parse` lets nothing
  * else run: what means harm, 16 MiB of nothing but `{},` or of objects with a key of its own each, takes it two seconds and more, on a busy
- * machine longer; 10 MiB of pods take it a tenth of that.
+ * machine longer.
  */
 export const MAX_JSON_LENGTH = 16 * 2 ** 20;
 
