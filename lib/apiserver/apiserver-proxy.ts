@@ -74,8 +74,10 @@ export class ApiserverProxy implements AsyncDisposable {
         const caller = await this.#callerOf(request);
         watch.caller = caller;
         const route = this.#nodeBound.routeOf(request);
-        if (route !== undefined) await this.#nodeBound.upgrade(upgrade, route, caller);
-        else await passThroughUpgrade({ upgrade, caller, upstream: this.#parts.upstream });
+        const { upstream } = this.#parts;
+        const onAnswer = (status: number): void => void (watch.status = status);
+        if (route !== undefined) await this.#nodeBound.upgrade(upgrade, route, caller, onAnswer);
+        else await passThroughUpgrade({ upgrade, caller, upstream, onAnswer });
       } catch (error) {
         const refusal = asStatusError(error);
         watch.status = refusal.code;

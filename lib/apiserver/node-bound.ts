@@ -16,6 +16,8 @@ export interface Task<Of extends Route = Route> {
   readonly search: string;
   /** Aborted when the client is gone. */
   readonly signal: AbortSignal;
+  /** To be told the status that an upgrade is answered with, unless a {@link StatusError} tells it. */
+  readonly onAnswer: (status: number) => void;
 }
 
 /** One of a kind, or of several. */
@@ -58,9 +60,14 @@ export class NodeBound {
   }
 
   /** @throws {@link StatusError} what the client is to be answered, unless it has been */
-  async upgrade(upgrade: UpgradeExchange, route: Route, caller: Caller): Promise<void> {
+  async upgrade(
+    upgrade: UpgradeExchange,
+    route: Route,
+    caller: Caller,
+    onAnswer: (status: number) => void = () => undefined,
+  ): Promise<void> {
     await this.#serve(upgrade.request, upgrade.socket, route, caller, (service, task) =>
-      service.upgrade(upgrade, task),
+      service.upgrade(upgrade, { ...task, onAnswer }),
     );
   }
 
@@ -82,7 +89,8 @@ export class NodeBound {
         await this.#access.authorize(caller, attributes, gone.signal);
       if (query.get('dryRun')) throw new StatusError(400, 'BadRequest', 'dryRun is not supported');
       const service = this.#services[route.kind] as Service;
-      await serve(service, { route, caller, method, query, search, signal: gone.signal });
+      const { signal } = gone;
+      await serve(service, { route, caller, method, query, search, signal, onAnswer: () => undefined });
     } finally {
       client.off('close', onClose);
     }

@@ -32,6 +32,7 @@ export class PodLogs implements Service<'pod-log'> {
 
   async upgrade(upgrade: UpgradeExchange, task: TaskOf<'pod-log'>): Promise<void> {
     const log = await this.#open(task);
+    task.onAnswer(101);
     await serveLogOverWebSocket(upgrade, log ?? Readable.from([]));
   }
 

@@ -19,14 +19,14 @@ export class PodStreams implements Service<'pod-exec' | 'pod-attach'> {
   }
 
   async upgrade(upgrade: UpgradeExchange, task: TaskOf<'pod-exec' | 'pod-attach'>): Promise<void> {
-    const { route, query, signal } = task;
+    const { route, query, signal, onAnswer } = task;
     const isExec = route.kind === 'pod-exec';
     const pod = await this.#pods.find(task);
     const container = containerOf(pod, route.name, query.get('container') ?? undefined);
     const backend = await this.#pods.kubeletOf(pod, task);
     const parameters = execParameters(query, { withCommand: isExec });
     const path = kubeletPath(isExec ? 'exec' : 'attach', route, container, parameters);
-    await relayUpgrade({ upgrade, backend, path, signal });
+    await relayUpgrade({ upgrade, backend, path, signal, onAnswer });
   }
 }
 
@@ -43,10 +43,10 @@ export class PodPortForward implements Service<'pod-portforward'> {
   }
 
   async upgrade(upgrade: UpgradeExchange, task: TaskOf<'pod-portforward'>): Promise<void> {
-    const { route, query, signal } = task;
+    const { route, query, signal, onAnswer } = task;
     const pod = await this.#pods.find(task);
     const backend = await this.#pods.kubeletOf(pod, task);
     const path = kubeletPath('portForward', route, undefined, portForwardParameters(query));
-    await relayUpgrade({ upgrade, backend, path, signal });
+    await relayUpgrade({ upgrade, backend, path, signal, onAnswer });
   }
 }

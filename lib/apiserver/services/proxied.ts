@@ -40,7 +40,8 @@ export class Proxied<Of extends Kind> implements Service<Of> {
     const { rest } = targetOf(upgrade.request, task.route);
     const backend = await this.#backendOf(task);
     const path = `${joinPath(rest)}${task.search}`;
-    await relayUpgrade({ upgrade, backend, path, signal: task.signal });
+    const { signal, onAnswer } = task;
+    await relayUpgrade({ upgrade, backend, path, signal, onAnswer });
   }
 }
 
