@@ -19,6 +19,12 @@ export {
   type ApiserverHandler,
 } from './handlers.js';
 export { apiserverParts, type ApiserverParts, type ApiserverPartsOptions } from './parts.js';
+export {
+  passThrough,
+  passThroughUpgrade,
+  type PassThrough,
+  type PassThroughUpgrade,
+} from './pass-through.js';
 export type {
   LookupOptions,
   NodeObject,

@@ -72,7 +72,8 @@ export async function passThroughUpgrade(passage: PassThroughUpgrade): Promise<v
     // A token among the subprotocols is in `Authorization` by now.
     added: [...chain, ...(await credentialsOf(caller))],
   });
-  const { connect } = upstream.backendFor(caller);
+  const backend = upstream.backendFor(caller);
+  const connect = (given: AbortSignal) => backend.connect(given);
   const passesOn = (status: number): boolean => status >= 200;
   await carryUpgrade({ upgrade, head, connect, signal, passesOn, onAnswer });
 }
