@@ -1,0 +1,125 @@
+import { expect } from 'chai';
+import { once } from 'node:events';
+import { createServer, type Server } from 'node:https';
+import type { AddressInfo, Socket } from 'node:net';
+import { spawn } from 'node:child_process';
+import { createInterface } from 'node:readline';
+import { ReviewedAccess } from '../../lib/apiserver/access/reviewed-access.js';
+import { passThrough } from '../../lib/apiserver/pass-through.js';
+import { sendStatus } from '../../lib/apiserver/plain/send-status.js';
+import { StatusError } from '../../lib/apiserver/status-error.js';
+import { UpstreamClient } from '../../lib/apiserver/upstream/upstream-client.js';
+import { startApiServer, type ApiServer } from '../../lib/testing/index.js';
+import { Kubectl } from '../support/kubectl.js';
+
+const pod = (name: string) => ({
+  kind: 'Pod',
+  metadata: { name },
+  spec: { nodeName: 'node-1', containers: [] },
+});
+
+describe('apiserver: the real kubectl in front of what is passed through', function () {
+  this.timeout(30_000);
+  let server: ApiServer;
+  let upstream: UpstreamClient;
+  let front: Server;
+  let url: string;
+  const sockets = new Set<Socket>();
+
+  before(function () {
+    if (Kubectl.path === undefined) this.skip();
+  });
+
+  beforeEach(async () => {
+    server = await startApiServer({
+      users: [{ name: 'alice' }, { name: 'proxy' }],
+      rules: [
+        {
+          subjects: ['alice'],
+          verbs: ['get', 'list', 'watch'],
+          resources: ['pods'],
+          namespaces: ['default'],
+        },
+        {
+          subjects: ['proxy'],
+          verbs: ['impersonate'],
+          resources: ['users', 'groups'],
+          names: ['alice', 'devs'],
+        },
+      ],
+      objects: [pod('web')],
+    });
+    const ca = server.certificateAuthority;
+    upstream = new UpstreamClient({
+      server: server.url,
+      certificateAuthority: ca,
+      token: server.tokenOf('proxy'),
+    });
+    const access = new ReviewedAccess({ upstream, clientCertificateAuthority: ca });
+    const { certificate: cert, privateKey: key } = server.servingCertificate('127.0.0.1');
+    front = createServer(
+      { cert, key, ca, requestCert: true, rejectUnauthorized: false },
+      (request, response) => {
+        const answer = async (): Promise<void> => {
+          const caller = await access.authenticate(request);
+          await passThrough({ exchange: { request, response }, caller, upstream });
+        };
+        answer().catch((error: unknown) => {
+          if (error instanceof StatusError) sendStatus({ request, response }, error);
+          else response.destroy();
+        });
+      },
+    );
+    front.on('connection', (socket: Socket) => {
+      sockets.add(socket);
+      socket.once('close', () => sockets.delete(socket));
+    });
+    front.listen(0, '127.0.0.1');
+    await once(front, 'listening');
+    url = `https://127.0.0.1:${(front.address() as AddressInfo).port}`;
+  });
+
+  afterEach(async () => {
+    const closed = once(front.close(), 'close');
+    for (const socket of sockets) socket.destroy();
+    await closed;
+    upstream.close();
+    await server.close();
+  });
+
+  it('sees with a token what its user may see, and is refused the rest', async () => {
+    await using kubectl = await Kubectl.create(server.kubeconfig('alice', url));
+    expect((await kubectl.run(['get', 'pods', '--output=name'])).stdout).to.equal('pod/web\n');
+    const refused = await kubectl.run(['get', 'nodes']);
+    expect(refused.code).to.equal(1);
+    expect(refused.stderr).to.contain('User "alice" cannot list resource "nodes"');
+    expect(new Set(server.requests.map(({ as }) => as))).to.deep.equal(new Set(['alice']));
+  });
+
+  it('is with a client certificate whom that is for', async () => {
+    const { certificate, privateKey } = server.clientCertificate('alice', 'devs');
+    const base64 = (text: string): string => Buffer.from(text).toString('base64');
+    const user = { 'client-certificate-data': base64(certificate), 'client-key-data': base64(privateKey) };
+    const config = {
+      ...(JSON.parse(server.kubeconfig('alice', url)) as object),
+      users: [{ name: 'alice', user }],
+    };
+    await using kubectl = await Kubectl.create(JSON.stringify(config));
+    expect((await kubectl.run(['get', 'pods', '--output=name'])).stdout).to.equal('pod/web\n');
+    expect(server.requests.at(-1)).to.include({ user: 'proxy', as: 'alice' });
+    const { stderr } = await kubectl.run(['get', 'pods', '--as=admin']);
+    expect(stderr).to.contain('use a token for that');
+  });
+
+  it('watches', async () => {
+    await using kubectl = await Kubectl.create(server.kubeconfig('alice', url));
+    const args = ['get', 'pods', '--watch', '--output=name'];
+    const watching = spawn(Kubectl.path ?? '', args, { env: kubectl.environment });
+    const lines = createInterface({ input: watching.stdout })[Symbol.asyncIterator]();
+    expect(await lines.next()).to.deep.include({ value: 'pod/web' });
+    server.put(pod('late'));
+    expect(await lines.next()).to.deep.include({ value: 'pod/late' });
+    watching.kill();
+    await once(watching, 'close');
+  });
+});
