@@ -95,7 +95,8 @@ function fieldsOf(headers: IncomingHttpHeaders): readonly Field[] {
   );
 }
 
+/** The head was made without credentials. */
 function withIdentity(head: RequestHead, credentials: readonly Field[], authority: string): RequestHead {
-  const others = head.fields.filter(([name]) => name.toLowerCase() !== 'host' && !isIdentity(name));
+  const others = head.fields.filter(([name]) => name.toLowerCase() !== 'host');
   return { ...head, fields: [['Host', authority], ...others, ...credentials] };
 }

@@ -1,7 +1,8 @@
 import { expect } from 'chai';
 import { connect as connectHttp2 } from 'node:http2';
-import { request as requestHttps, type RequestOptions } from 'node:https';
+import { Agent, request as requestHttps, type RequestOptions } from 'node:https';
 import { inspect } from 'node:util';
+import sinon from 'sinon';
 import type { Access, Caller, RequestAttributes } from '../../../lib/apiserver/access.js';
 import { ReviewedAccess, type ReviewedAccessOptions } from '../../../lib/apiserver/access/reviewed-access.js';
 import { StatusError } from '../../../lib/apiserver/status-error.js';
@@ -180,6 +181,19 @@ describe('apiserver: who may do what', () => {
     const good = shown(authority.issue({ commonName: 'alice', organization: 'devs' }));
     expect(await ask(good, own)).to.include({ userName: 'alice' });
     await own.close();
+  });
+
+  it('believes none that has expired since its connection was made', async () => {
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+    const alice = { ...shown(server.clientCertificate('alice', 'devs')), agent };
+    expect(await ask(alice)).to.include({ userName: 'alice' });
+    const clock = sinon.useFakeTimers({ toFake: ['Date'], now: Date.now() + 2 * 86_400_000 });
+    try {
+      expect((await ask(alice)).refusal).to.include({ code: 401 });
+    } finally {
+      clock.restore();
+      agent.destroy();
+    }
   });
 
   it('does not rely on a server that verifies by other authorities', async () => {
