@@ -77,7 +77,11 @@ class Http1Answer implements ClientAnswer {
     const { socket } = this.#response;
     // Without this the end of the connection is the end of the body.
     if (!this.#isDelimited && socket !== null && !('encrypted' in socket)) socket.resetAndDestroy();
-    else this.#response.destroy();
+    else {
+      // What has come before it breaks off is worth having.
+      this.#response.flushHeaders();
+      socket?.destroySoon();
+    }
   }
 }
 

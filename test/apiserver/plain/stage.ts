@@ -20,6 +20,7 @@ import { StatusError } from '../../../lib/apiserver/status-error.js';
 import type { Dialer } from '../../../lib/dialer.js';
 import { httpAgent, httpsAgent } from '../../../lib/http/index.js';
 import { createAuthority } from '../../../lib/testing/certificates.js';
+import type { SshNode } from '../../../lib/testing/index.js';
 import { Lab } from '../../support/dialer.js';
 
 const own = createAuthority('test-ca').issue({ commonName: 'test', altNames: ['127.0.0.1'] });
@@ -42,6 +43,7 @@ export class ProxyStage extends Lab {
   readonly backends = new Map<string, Backend>();
   /** What `relayPlain` ended with, for each request. */
   readonly outcomes: Promise<unknown>[] = [];
+  readonly nodes: SshNode[] = [];
   /** Beside what is in the request. */
   relayOptions: Partial<PlainRelay> = {};
   readonly #fronts = new Map<Front, number>();
@@ -49,7 +51,8 @@ export class ProxyStage extends Lab {
 
   static async start(): Promise<ProxyStage> {
     const stage = new ProxyStage();
-    stage.#dialer = stage.dialer([await stage.node()], { reconnect: { minMs: 1 } });
+    stage.nodes.push(await stage.node());
+    stage.#dialer = stage.dialer(stage.nodes, { reconnect: { minMs: 1 } });
     return stage;
   }
 

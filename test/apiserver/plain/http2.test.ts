@@ -1,0 +1,209 @@
+import { expect } from 'chai';
+import { once } from 'node:events';
+import http2, { type ClientHttp2Session, type IncomingHttpHeaders } from 'node:http2';
+import { text } from 'node:stream/consumers';
+import type { IncomingMessage } from 'node:http';
+import { read, until } from '../../support/dialer.js';
+import { mirror, prefixOf, ProxyStage, seenBy } from './stage.js';
+
+type Headers = IncomingHttpHeaders & { ':status'?: number };
+
+describe('apiserver: a plain request over HTTP/2', () => {
+  let stage: ProxyStage;
+  let session: ClientHttp2Session;
+  beforeEach(async () => {
+    stage = await ProxyStage.start();
+    session = await stage.session();
+  });
+  afterEach(() => stage.end());
+
+  const begin = async (headers: http2.OutgoingHttpHeaders, body?: string) => {
+    const stream = session.request({ ':path': `${prefixOf('p')}/`, ...headers }, { endStream: false });
+    stream.on('error', () => undefined);
+    stream.end(body);
+    const [answer] = (await once(stream, 'response')) as [Headers];
+    return { stream, headers: answer };
+  };
+  const fetch = async (headers: http2.OutgoingHttpHeaders = {}, body?: string) => {
+    const { stream, headers: answer } = await begin(headers, body);
+    return { headers: answer, body: await text(stream) };
+  };
+
+  it('AC-23: reaches the backend as one of HTTP/1.1, with the authority as its Host and one Cookie', async () => {
+    await stage.http('p', mirror);
+    const { body } = await fetch({
+      ':authority': 'apiserver.example',
+      cookie: ['a=1', 'b=2'],
+      authorization: 'very-secret',
+      'x-remote-user': 'very-secret',
+      'x-kept': 'kept',
+      te: 'trailers',
+    });
+    const seen = seenBy({ body } as never);
+    expect(body).to.not.contain('very-secret');
+    expect(seen.headers).to.include({
+      host: 'apiserver.example',
+      cookie: 'a=1; b=2',
+      'x-kept': 'kept',
+      te: 'trailers',
+    });
+    expect(seen.rawHeaders.join(' ')).to.not.contain(':path');
+    expect(seen.headers).to.include({ 'x-forwarded-for': '127.0.0.1' });
+  });
+
+  it('AC-15: has its body, with a length, without one, or none', async () => {
+    await stage.http('p', mirror);
+    const withLength = seenBy((await fetch({ ':method': 'POST', 'content-length': 5 }, 'abcde')) as never);
+    expect(withLength).to.include({ body: 'abcde' });
+    expect(withLength.headers).to.include({ 'content-length': '5' });
+    const without = seenBy((await fetch({ ':method': 'POST' }, 'abcde')) as never);
+    expect(without).to.include({ body: 'abcde' });
+    expect(without.headers).to.include({ 'transfer-encoding': 'chunked' });
+    const stream = session.request({ ':path': `${prefixOf('p')}/`, ':method': 'GET' });
+    expect(seenBy({ body: await text(stream) } as never).headers).to.not.have.any.keys(
+      'content-length',
+      'transfer-encoding',
+    );
+  });
+
+  it('is answered without what HTTP/2 does not have, and with repeats', async () => {
+    await stage.http('p', (_request, response) => {
+      response.writeHead(201, 'Words', [
+        ...['Connection', 'keep-alive, x-listed', 'Keep-Alive', 'timeout=5', 'X-Listed', 'x'],
+        ...['Set-Cookie', 'a=1', 'Set-Cookie', 'b=2', 'X-Content-Type-Options', 'nosniff'],
+        ...['X-Content-Type-Options', 'nosniff', 'X-Two', '1', 'X-Two', '2', '__proto__', 'p'],
+      ]);
+      response.end('ok');
+    });
+    const { headers, body } = await fetch();
+    expect(body).to.equal('ok');
+    expect(headers[':status']).to.equal(201);
+    expect(headers['set-cookie']).to.deep.equal(['a=1', 'b=2']);
+    expect(headers).to.include({ 'x-content-type-options': 'nosniff, nosniff', 'x-two': '1, 2' });
+    expect(headers).to.not.have.any.keys('connection', 'keep-alive', 'transfer-encoding', 'x-listed');
+    expect(Object.getOwnPropertyDescriptor(headers, '__proto__')?.value ?? 'p').to.equal('p');
+  });
+
+  it('AC-10: has its links changed', async () => {
+    await stage.http('p', (_request, response) => {
+      response.setHeader('Content-Type', 'text/html').end('<a href="/x">');
+    });
+    expect((await fetch()).body).to.equal(`<a href="${prefixOf('p')}/x">`);
+  });
+
+  it('AC-16: is answered when the backend begins, though it never ends', async () => {
+    await stage.http('p', (_request, response) => response.writeHead(200).flushHeaders());
+    const { stream, headers } = await begin({});
+    expect(headers[':status']).to.equal(200);
+    stream.close(http2.constants.NGHTTP2_CANCEL);
+    await Promise.all(stage.outcomes);
+  });
+
+  it('AC-17: to a backend that does not answer is a Status 503', async () => {
+    await stage.raw('p', (socket) => void socket.once('data', () => socket.destroy()));
+    const { headers, body } = await fetch();
+    expect(headers[':status']).to.equal(503);
+    expect(JSON.parse(body)).to.include({ kind: 'Status', reason: 'ServiceUnavailable' });
+  });
+
+  it('is answered with a Status where the answer has a status that HTTP/2 does not, and with nothing of that answer', async () => {
+    await stage.http('p', (_request, response) => response.writeHead(700, { 'X-Left': 'over' }).end());
+    const { headers } = await fetch();
+    expect(headers).to.include({ ':status': 503 }).and.not.have.property('x-left');
+  });
+
+  it('is answered without a body where there is none', async () => {
+    await stage.http('p', (request, response) => {
+      response.writeHead(request.method === 'HEAD' ? 200 : 204, { ETag: '"x"' }).end();
+    });
+    expect((await fetch({ ':method': 'HEAD' })).headers).to.include({ ':status': 200, etag: '"x"' });
+    expect(await fetch()).to.have.property('body', '');
+  });
+
+  it('has the trailers of the backend, and the backend has its own', async () => {
+    await stage.http('p', (request, response) => {
+      request.resume().once('end', () => {
+        response.writeHead(200, { Trailer: 'X-Sum' }).write('abc');
+        response.addTrailers({ 'X-Sum': JSON.stringify(request.rawTrailers) });
+        response.end();
+      });
+    });
+    const stream = session.request(
+      { ':path': `${prefixOf('p')}/`, ':method': 'POST' },
+      { endStream: false, waitForTrailers: true },
+    );
+    stream.once('wantTrailers', () => stream.sendTrailers({ 'x-up': '1', authorization: 'very-secret' }));
+    const trailers = once(stream, 'trailers') as Promise<[Headers]>;
+    stream.end('body');
+    expect(await text(stream)).to.equal('abc');
+    expect((await trailers)[0]).to.include({ 'x-sum': '["x-up","1"]' });
+  });
+
+  it('is told of early hints', async () => {
+    await stage.http('p', (_request, response) => {
+      response.writeEarlyHints({ link: '</a.css>; rel=preload' }, () => response.end('ok'));
+    });
+    const stream = session.request({ ':path': `${prefixOf('p')}/` });
+    const [hints] = (await once(stream, 'headers')) as [Headers];
+    expect(hints).to.include({ ':status': 103, link: '</a.css>; rel=preload' });
+    expect(await text(stream)).to.equal('ok');
+  });
+
+  it('breaks off when the backend does, and never ends cleanly', async () => {
+    await stage.http('p', (_request, response) => {
+      response.write('the first part', () => response.socket?.resetAndDestroy());
+    });
+    const { stream } = await begin({});
+    const [error] = (await once(stream.resume(), 'error')) as [NodeJS.ErrnoException];
+    expect(error.message).to.contain('NGHTTP2_INTERNAL_ERROR');
+    expect(session.destroyed).to.equal(false);
+  });
+
+  it('is given up at the backend when the client gives it up', async () => {
+    const server = await stage.http('p', (_request, response) => void response.write('x'));
+    const asked = once(server, 'request') as Promise<[IncomingMessage]>;
+    const { stream } = await begin({});
+    const gone = once((await asked)[0].socket, 'close');
+    stream.close(http2.constants.NGHTTP2_CANCEL);
+    await gone;
+    await Promise.all(stage.outcomes);
+  });
+
+  it('is not read faster than the client reads', async () => {
+    await stage.http('p', (_request, response) => {
+      const more = (): void => {
+        while (response.write(Buffer.alloc(64 * 1024)));
+      };
+      response.on('drain', more);
+      more();
+    });
+    const { stream } = await begin({});
+    await read(stream, 2 ** 20);
+    stream.close(http2.constants.NGHTTP2_CANCEL);
+    await Promise.all(stage.outcomes);
+  });
+
+  it('of whose body the backend wants no more: its answer arrives, and the session is used on', async () => {
+    await stage.http('p', (request, response) => {
+      if (request.method === 'GET') response.end('again');
+      else response.writeHead(413, { Connection: 'close' }).end('too much');
+    });
+    const stream = session.request({ ':path': `${prefixOf('p')}/`, ':method': 'PUT' }, { endStream: false });
+    stream.on('error', () => undefined).write('x');
+    const [headers] = (await once(stream, 'response')) as [Headers];
+    expect(headers[':status']).to.equal(413);
+    let got = '';
+    stream.on('data', (chunk: Buffer) => (got += chunk.toString()));
+    await until('the end of the stream', () => stream.closed && got !== '');
+    expect(got).to.equal('too much');
+    expect(stream.rstCode).to.equal(http2.constants.NGHTTP2_NO_ERROR);
+    expect((await fetch()).body).to.equal('again');
+    await Promise.all(stage.outcomes);
+  });
+
+  it('with a method in lower case is not taken for another', async () => {
+    await stage.http('p', mirror);
+    const { headers } = await fetch({ ':method': 'get' });
+    expect(headers[':status']).to.equal(405);
+  });
+});
