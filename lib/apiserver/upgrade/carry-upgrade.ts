@@ -58,7 +58,7 @@ async function passOn({ request, socket: client }: UpgradeExchange, opened: Open
   const { backend } = opened;
   if (opened.isUpgraded) {
     client.write(opened.received);
-    await splice(client, backend, opened.requestSent);
+    await splice(client, backend, opened.requestBody);
   } else {
     request.resume();
     await relayAnswer(client, backend, opened.reply, opened.body);

@@ -7,7 +7,7 @@ import { Attempt } from './attempt.js';
 import type { Carriage } from './carry-upgrade.js';
 import { replyBody, type ReplyBody } from './reply-body.js';
 import { readReplyHead, type ReplyHead } from './reply-head.js';
-import { bodySource, sendBody } from './request-body.js';
+import { bodySource, RequestBody } from './request-body.js';
 
 /** A kubelet may have to ask its container runtime first, for which it has two minutes. */
 const ANSWER_TIMEOUT_MS = 150_000;
@@ -22,8 +22,8 @@ export type Opened =
       readonly backend: Duplex;
       /** All that it has sent: the head, and what came with it. */
       readonly received: Buffer;
-      /** Fulfilled when it has the whole request, and what follows is the stream. */
-      readonly requestSent: Promise<void>;
+      /** What is left of the request, behind which the stream begins. */
+      readonly requestBody: RequestBody;
     }
   | {
       readonly isUpgraded: false;
@@ -42,12 +42,13 @@ export async function openUpgrade(carriage: Carriage): Promise<Opened> {
   using attempt = new Attempt(upgrade.socket, signal);
   const backend = await dial(carriage, attempt.signal);
   try {
-    const { reply, requestSent } = await ask(carriage, backend, attempt);
+    const { reply, requestBody } = await ask(carriage, backend, attempt);
     const { status, raw, rest } = reply;
     if (status === 101) {
       onAnswer?.(status);
-      return { isUpgraded: true, backend, received: Buffer.concat([raw, rest]), requestSent };
+      return { isUpgraded: true, backend, received: Buffer.concat([raw, rest]), requestBody };
     }
+    requestBody.stop();
     if (!passesOn(status)) throw new StatusError(500, '', `invalid upgrade response: status code ${status}`);
     const body = bodyOf(reply, head.method);
     onAnswer?.(status);
@@ -78,7 +79,7 @@ async function ask(
   { upgrade, head, answerTimeoutMs = ANSWER_TIMEOUT_MS }: Carriage,
   backend: Duplex,
   attempt: Attempt,
-): Promise<{ readonly reply: ReplyHead; readonly requestSent: Promise<void> }> {
+): Promise<{ readonly reply: ReplyHead; readonly requestBody: RequestBody }> {
   const late = setTimeout(() => {
     const problem = `the backend did not answer the upgrade within ${answerTimeoutMs} ms`;
     attempt.abort(new StatusError(504, 'Timeout', problem));
@@ -90,13 +91,14 @@ async function ask(
   });
   const from = bodySource(upgrade.request, upgrade.socket);
   // A client may take its time with the body.
-  const requestSent = sendBody(from, backend, head.bodyBytes, () => late.refresh());
+  const requestBody = new RequestBody(from, backend, head.bodyBytes, () => late.refresh());
   try {
     const reply = await unlessAborted(replied, attempt.signal);
     // Both may have happened in one turn.
     attempt.signal.throwIfAborted();
-    return { reply, requestSent };
+    return { reply, requestBody };
   } catch (error) {
+    requestBody.stop();
     if (attempt.signal.aborted) throw attempt.signal.reason;
     throw failed(doing, error);
   } finally {

@@ -1,6 +1,7 @@
 import type { Duplex } from 'node:stream';
 import { closed } from './closed.js';
 import { cutOff, leave, leaveBackend } from './leave.js';
+import type { RequestBody } from './request-body.js';
 
 const NOTHING = Buffer.alloc(0);
 
@@ -11,9 +12,9 @@ const VIGIL_MS = 1000;
  * Carries bytes between a client and its backend, both ways, with back-pressure and without a limit of time, until one of them ends; then it
  * ends the other, with all that has come for it. A backend that is cut cuts the client. Resolves when both are closed.
  *
- * @param bodySent - when what the client sends is the stream, and no longer the request
+ * @param requestBody - what the client sends before the stream begins
  */
-export async function splice(client: Duplex, backend: Duplex, bodySent: Promise<void>): Promise<void> {
+export async function splice(client: Duplex, backend: Duplex, requestBody: RequestBody): Promise<void> {
   const bothClosed = closed(client, backend);
   let isOver = false;
   const vigil = setInterval(() => {
@@ -24,6 +25,7 @@ export async function splice(client: Duplex, backend: Duplex, bodySent: Promise<
     if (isOver) return;
     isOver = true;
     clearInterval(vigil);
+    requestBody.stop();
     client.unpipe(backend);
     backend.unpipe(client);
     how();
@@ -37,7 +39,7 @@ export async function splice(client: Duplex, backend: Duplex, bodySent: Promise<
   backend.once('close', () => finish(() => cutOff(client)));
   client.once('close', () => finish(() => backend.destroy()));
   backend.pipe(client, { end: false });
-  void bodySent.then(() => {
+  void requestBody.sent.then(() => {
     if (!isOver) client.pipe(backend, { end: false });
   });
   // What has ended before has told so already.
