@@ -6,7 +6,7 @@ import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { ReviewedAccess } from '../../lib/apiserver/access/reviewed-access.js';
 import { passThrough } from '../../lib/apiserver/pass-through.js';
-import { sendStatus } from '../../lib/apiserver/plain/send-status.js';
+import { sendStatus } from '../../lib/apiserver/send-status.js';
 import { StatusError } from '../../lib/apiserver/status-error.js';
 import { UpstreamClient } from '../../lib/apiserver/upstream/upstream-client.js';
 import { startApiServer, type ApiServer } from '../../lib/testing/index.js';

@@ -8,7 +8,7 @@ import type { Duplex } from 'node:stream';
 import type { Caller } from '../../lib/apiserver/access.js';
 import type { Exchange } from '../../lib/apiserver/exchange.js';
 import { passThrough, passThroughUpgrade } from '../../lib/apiserver/pass-through.js';
-import { sendStatus } from '../../lib/apiserver/plain/send-status.js';
+import { sendStatus } from '../../lib/apiserver/send-status.js';
 import type { StatusError } from '../../lib/apiserver/status-error.js';
 import { sendStatusOnSocket } from '../../lib/apiserver/upgrade/send-status.js';
 import type { UpstreamClient } from '../../lib/apiserver/upstream/upstream-client.js';

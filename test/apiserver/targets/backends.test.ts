@@ -118,6 +118,16 @@ describe('apiserver: backends', () => {
       await until('the connection to be gone', () => stage.recorder.last.destroyed);
     });
 
+    it('are verified for another name than their address where one is given', async () => {
+      const real = await kubelet('node-1', 'kubelet.example');
+      const backends = backendsWith({ kubelet: { ...accessTo(real), serverName: 'kubelet.example' } });
+      const backend = backends.kubelet(nodeAt('node-1', { InternalIP: '10.0.0.11' }, real.port));
+      expect(await get(backend, '/healthz')).to.include({ status: 200 });
+      const socket = await backend.connect();
+      expect(socket).to.include({ authorized: true });
+      socket.destroy();
+    });
+
     it('are connected to for an upgrade only when the certificate is the pinned one', async () => {
       const real = await kubelet();
       const pinned = backendsWith({ kubelet: { pinnedCertificate: '00'.repeat(32) } });

@@ -146,6 +146,33 @@ describe('apiserver: the cache of lookups', () => {
     expect(asked).to.have.length(4);
   });
 
+  it('takes an answer that was renewed for a young one', async () => {
+    const cache = make(2);
+    await known(cache, 'a');
+    clock.tick(3000);
+    await known(cache, 'b');
+    clock.tick(2000);
+    await known(cache, 'a');
+    await known(cache, 'c');
+    expect(await get(cache, 'a')).to.equal('a');
+    void get(cache, 'b');
+    expect(asked).to.have.length(5);
+  });
+
+  it('does not take those who have had their answer for those who wait for the next one', async () => {
+    for (let delay = 0; delay < 10; delay += 1) {
+      asked.length = 0;
+      const cache = make();
+      void get(cache);
+      asked[0]?.answer(undefined);
+      for (let left = delay; left > 0; left -= 1) await Promise.resolve();
+      void get(cache);
+      await turn();
+      void get(cache);
+      expect(asked, `after ${delay} turns`).to.have.length(2);
+    }
+  });
+
   it('keeps nothing when it is to keep nothing, but still asks once for all', async () => {
     const cache = new LookupCache<string>({ cacheMs: 0, max: 10 });
     const all = [get(cache), get(cache)];

@@ -4,20 +4,31 @@ import { StatusError } from '../../../lib/apiserver/status-error.js';
 import type { ServiceEndpoint } from '../../../lib/apiserver/resolver.js';
 import { Backends } from '../../../lib/apiserver/targets/backends.js';
 import { Targets } from '../../../lib/apiserver/targets/targets.js';
-import { RecordingDialer } from '../../http/stage.js';
+import { begin, RecordingDialer } from '../../http/stage.js';
 import { rejection } from '../../support/dialer.js';
 import { seededRandom } from '../../support/seeded-random.js';
 import { Cluster, lookup, nodeAt, podAt } from './cluster.js';
 
 const urlOf = ({ scheme, authority }: Backend): string => `${scheme}://${authority}`;
 
-/** Nothing is dialled here. */
+/** Reaches nothing, but remembers what it was asked for. */
 const dialer = new RecordingDialer({
   dial: () => Promise.reject(new Error('dialled')),
   close: () => Promise.resolve(),
   destroy: () => undefined,
   [Symbol.asyncDispose]: () => Promise.resolve(),
 });
+
+/** Which node is to carry a connection, the one for an upgrade and those of the agent alike. */
+async function carrierOf(backend: Backend): Promise<string | undefined> {
+  const before = dialer.options.length;
+  await rejection(backend.connect());
+  await rejection(begin({ agent: backend.agent, host: backend.host, port: backend.port }));
+  const [one, other, ...more] = dialer.options.slice(before).map(({ node }) => node);
+  expect(other).to.equal(one);
+  expect(more).to.deep.equal([]);
+  return one;
+}
 
 describe('apiserver: targets', () => {
   let cluster: Cluster;
@@ -115,6 +126,14 @@ describe('apiserver: targets', () => {
       });
     });
 
+    it('are carried by their node, if they have one', async () => {
+      cluster.pods['default/foo'] = podAt('1.2.3.4', [], 'node-1');
+      expect(await carrierOf(await pod('foo'))).to.equal('node-1');
+      expect(await carrierOf(await pod('https:foo:443'))).to.equal('node-1');
+      cluster.pods['default/foo'] = podAt('1.2.3.4');
+      expect(await carrierOf(await pod('foo'))).to.equal(undefined);
+    });
+
     it('are not looked up by a name that none can have', async () => {
       await refusal(pod('../secrets'));
       await refusal(targets.node('a/b', lookup));
@@ -208,6 +227,13 @@ describe('apiserver: targets', () => {
 
     it('that are not there are told as kube-apiserver does', async () => {
       expect(await refusal(service('bar'))).to.include({ code: 404, message: 'services "bar" not found' });
+    });
+
+    it("are carried by the node of the endpoint's pod, else by the one that the endpoint tells", async () => {
+      cluster.slices['default/foo'] = [at('1.2.3.4', { nodeName: 'node-2' })];
+      expect(await carrierOf(await service('foo'))).to.equal('node-1');
+      cluster.pods['default/foo'] = podAt('1.2.3.4');
+      expect(await carrierOf(await service('foo'))).to.equal('node-2');
     });
 
     it('are taken at random', async () => {
@@ -313,6 +339,12 @@ describe('apiserver: targets', () => {
         cluster.nodes.n = nodeAt('n', addresses);
         expect(await refusal(node('n'))).to.include({ code: 500 });
       }
+    });
+
+    it('are carried by themselves, under the name that they were asked for by', async () => {
+      cluster.nodes.n = { ...nodeAt('other', { InternalIP: '10.0.0.11' }) };
+      expect(await carrierOf(await node('n'))).to.equal('n');
+      expect(await carrierOf(await node('n:9100'))).to.equal('n');
     });
 
     it('have no ports by name', async () => {
