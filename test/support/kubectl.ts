@@ -36,10 +36,10 @@ export class Kubectl implements AsyncDisposable {
     return { PATH, HOME: this.folder, KUBECONFIG: join(this.folder, 'kubeconfig') };
   }
 
-  /** Runs it to its end; `input` is its stdin. */
-  run(args: readonly string[], input = ''): Promise<KubectlResult> {
+  /** Runs it to its end; `input` is its stdin, and `environment` what it has beside ours. */
+  run(args: readonly string[], input = '', environment: NodeJS.ProcessEnv = {}): Promise<KubectlResult> {
     return new Promise((resolve, reject) => {
-      const options = { env: this.environment, maxBuffer: 2 ** 28 };
+      const options = { env: { ...this.environment, ...environment }, maxBuffer: 2 ** 28 };
       const child = execFile(this.#path, args, options, (error, stdout, stderr) => {
         if (error === null || typeof error.code === 'number')
           resolve({ code: Number(error?.code ?? 0), stdout, stderr });
