@@ -77,6 +77,8 @@ export class SpdySession {
     socket.on('error', (error) => (failure = error));
     socket.on('end', () => this.#lose('the peer ended the connection'));
     socket.on('data', (bytes: Buffer) => this.#read(bytes));
+    // It may have been paused behind the head of the upgrade.
+    socket.resume();
     this.closed = new Promise((resolve) => {
       const over = (): void => {
         this.#lose('the connection was lost', failure);

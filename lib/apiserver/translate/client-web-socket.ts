@@ -1,0 +1,115 @@
+import type { WebSocket, WebSocketServer } from 'ws';
+import { listenForAbort } from '../../abortable-signal.js';
+import { messageOf } from '../../errors.js';
+import { loadWs } from '../../kubelet/streaming/load-ws.js';
+import { printable } from '../../printable.js';
+import type { UpgradeExchange } from '../exchange.js';
+import { StatusError } from '../status-error.js';
+import { ClientGoneError } from '../upgrade/attempt.js';
+import { membersOf } from '../upgrade/is-upgrade.js';
+
+/** A message as large as a kubelet takes. */
+const MAX_MESSAGE_BYTES = 32 * 1024 * 1024;
+/** How long a client may take to answer a close frame. */
+const CLOSE_MS = 5000;
+/** How often a client is looked at whose words are not waited for: nothing else would tell that it is gone. */
+const VIGIL_MS = 1000;
+
+/** The subprotocols that a client offers, in its order. */
+export function offeredSubprotocols({ headers }: UpgradeExchange['request']): readonly string[] {
+  return membersOf(headers['sec-websocket-protocol'] ?? '');
+}
+
+/** A client's WebSocket, whose back-pressure is that of who it talks to. */
+export class ClientWebSocket {
+  /** Resolves when it is closed. */
+  readonly closed: Promise<void>;
+  readonly #socket: WebSocket;
+
+  private constructor(socket: WebSocket, signal: AbortSignal | undefined) {
+    this.#socket = socket;
+    socket.on('error', () => socket.terminate());
+    const vigil = setInterval(() => {
+      if (socket.isPaused && socket.bufferedAmount === 0) socket.ping(undefined, undefined, () => undefined);
+    }, VIGIL_MS);
+    const cut = (): void => socket.terminate();
+    if (signal !== undefined) listenForAbort(signal, cut);
+    this.closed = new Promise((resolve) => {
+      socket.once('close', () => {
+        clearInterval(vigil);
+        signal?.removeEventListener('abort', cut);
+        resolve();
+      });
+    });
+    if (signal?.aborted === true) cut();
+  }
+
+  /**
+   * Accepts an upgrade, with one of the subprotocols that it offers.
+   *
+   * @throws {@link StatusError} 400 for what is no WebSocket; {@link ClientGoneError}
+   */
+  static accept(
+    { request, socket }: UpgradeExchange,
+    subprotocol: string,
+    signal?: AbortSignal,
+  ): Promise<ClientWebSocket> {
+    // The types of the package, as it is imported, do not tell what it has when it is required.
+    const { Server } = loadWs() as unknown as { readonly Server: typeof WebSocketServer };
+    const server = new Server({
+      noServer: true,
+      clientTracking: false,
+      perMessageDeflate: false,
+      maxPayload: MAX_MESSAGE_BYTES,
+    });
+    // A tunnel's name is no token, and the package takes no other (RFC 6455 §4.1).
+    const headers = { ...request.headers, 'sec-websocket-protocol': undefined };
+    const unnamed = Object.create(request, { headers: { value: headers } }) as typeof request;
+    server.on('headers', (lines) => lines.push(`Sec-WebSocket-Protocol: ${subprotocol}`));
+    return new Promise((resolve, reject) => {
+      const onGone = (): void => reject(new ClientGoneError());
+      socket.once('close', onGone);
+      if (socket.destroyed) onGone();
+      server.once('wsClientError', (error) =>
+        reject(new StatusError(400, 'BadRequest', printable(messageOf(error)), { cause: error })),
+      );
+      // What came early has been put back.
+      server.handleUpgrade(unnamed, socket, Buffer.alloc(0), (opened) => {
+        socket.off('close', onGone);
+        resolve(new ClientWebSocket(opened, signal));
+      });
+    });
+  }
+
+  onMessage(take: (bytes: Buffer, isBinary: boolean) => void): void {
+    this.#socket.on('message', (message, isBinary) => take(message as Buffer, isBinary));
+  }
+
+  pause(): void {
+    this.#socket.pause();
+  }
+
+  resume(): void {
+    this.#socket.resume();
+  }
+
+  /** Resolves when it has left, or cannot. */
+  send(bytes: Buffer): Promise<void> {
+    return new Promise((resolve) => {
+      this.#socket.send(bytes, { binary: true }, () => resolve());
+    });
+  }
+
+  /** Says goodbye after everything that was sent. */
+  async close(code = 1000): Promise<void> {
+    this.#socket.resume();
+    this.#socket.close(code);
+    const limit = setTimeout(() => this.#socket.terminate(), CLOSE_MS);
+    await this.closed;
+    clearTimeout(limit);
+  }
+
+  terminate(): void {
+    this.#socket.terminate();
+  }
+}

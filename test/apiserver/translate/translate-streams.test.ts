@@ -1,0 +1,86 @@
+import { once } from 'node:events';
+import type { IncomingMessage } from 'node:http';
+import { expect } from 'chai';
+import type { WebSocket } from 'ws';
+import { translateStreams } from '../../../lib/apiserver/translate/translate-streams.js';
+import { until } from '../../support/dialer.js';
+import { execPath } from '../../testing/kubelet/client.js';
+import { Stage } from './stage.js';
+
+const V5 = 'v5.channel.k8s.io';
+
+/** What comes on each channel, until the close. */
+async function heardOn(client: WebSocket): Promise<{ channels: Map<number, Buffer>; code: number }> {
+  const heard = new Map<number, Buffer[]>();
+  client.on('message', (message: Buffer) => {
+    const [channel = -1] = message;
+    heard.set(channel, [...(heard.get(channel) ?? []), message.subarray(1)]);
+  });
+  const [code] = (await once(client, 'close')) as [number];
+  return { channels: new Map([...heard].map(([channel, all]) => [channel, Buffer.concat(all)])), code };
+}
+
+const json = (bytes: Buffer | undefined): unknown => JSON.parse(String(bytes));
+
+describe('apiserver: v5.channel.k8s.io for a kubelet that does not know it (AC-32)', () => {
+  it('tells stdout from stderr, and the exit code', async () => {
+    await using stage = await Stage.start(translateStreams);
+    const client = stage.connect(execPath(['sh', '-c', 'echo out; echo err >&2; exit 42']), [V5]);
+    const { channels, code } = await heardOn(client);
+    expect([channels.get(1), channels.get(2)].map(String)).to.deep.equal(['out\n', 'err\n']);
+    expect(json(channels.get(3))).to.deep.include({
+      reason: 'NonZeroExitCode',
+      details: { causes: [{ reason: 'ExitCode', message: '42' }] },
+    });
+    expect([client.protocol, code, stage.statuses]).to.deep.equal([V5, 1000, [101]]);
+  });
+
+  it('ends stdin when the client does, and carries 8 MiB through it (AC-39)', async () => {
+    await using stage = await Stage.start(translateStreams);
+    const client = stage.connect(execPath(['cat'], 'input=1&output=1'), [V5]);
+    const heard = heardOn(client);
+    await once(client, 'open');
+    const sent = Buffer.alloc(8 * 1024 * 1024, 'all of it');
+    for (let at = 0; at < sent.length; at += 32768)
+      client.send(Buffer.concat([Buffer.of(0), sent.subarray(at, at + 32768)]));
+    client.send(Buffer.of(255, 0));
+    const { channels } = await heard;
+    expect(channels.get(1)?.equals(sent)).to.equal(true);
+    expect(json(channels.get(3))).to.include({ status: 'Success' });
+  });
+
+  it('passes the refusal of the kubelet on', async () => {
+    await using stage = await Stage.start(translateStreams);
+    const client = stage.connect(execPath(['true'], undefined, 'other/app'), [V5]);
+    const [, response] = (await once(client, 'unexpected-response')) as [unknown, IncomingMessage];
+    expect(response.statusCode).to.equal(404);
+    response.resume();
+  });
+
+  it('ends the command when the client is gone', async () => {
+    await using stage = await Stage.start(translateStreams);
+    const client = stage.connect(execPath(['sleep', '1000']), [V5]);
+    await once(client, 'open');
+    await until('the exec', () => stage.kubelet.open.execs === 1);
+    client.terminate();
+    await until('its end', () => stage.kubelet.open.execs === 0);
+  });
+
+  it('says that the kubelet was lost', async () => {
+    await using stage = await Stage.start(translateStreams);
+    const client = stage.connect(execPath(['sleep', '1000']), [V5]);
+    const heard = heardOn(client);
+    await once(client, 'open');
+    await until('the exec', () => stage.kubelet.open.execs === 1);
+    await stage.kubelet.close();
+    expect(json((await heard).channels.get(3))).to.include({ status: 'Failure', reason: 'InternalError' });
+  });
+
+  it('refuses a client that does not offer it', async () => {
+    await using stage = await Stage.start(translateStreams);
+    const client = stage.connect(execPath(['true']), ['v4.channel.k8s.io']);
+    const [, response] = (await once(client, 'unexpected-response')) as [unknown, IncomingMessage];
+    expect(response.statusCode).to.equal(400);
+    response.resume();
+  });
+});
