@@ -124,8 +124,10 @@ export class ProxyStage extends Lab {
       const [, , kind, ...others] = segmentsOf(target);
       const isNode = kind === 'nodes';
       const { prefix, rest } = splitTarget(target, isNode ? 5 : 7);
-      const backend = this.backends.get(others[isNode ? 0 : 2] ?? '');
-      if (backend === undefined) throw new StatusError(404, 'NotFound', 'no such backend');
+      const [name = '', subresource] = others.slice(isNode ? 0 : 2);
+      const backend = this.backends.get(name);
+      if (backend === undefined || subresource !== 'proxy')
+        throw new StatusError(404, 'NotFound', 'nothing that is proxied');
       if (redirectsToSlash(request.method, rest)) {
         response.statusCode = 301;
         response.setHeader('Location', slashLocation(target));
