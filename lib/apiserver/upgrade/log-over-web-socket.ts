@@ -108,7 +108,7 @@ const send = (ws: WebSocket, data: Buffer | string): Promise<void> =>
   });
 
 function reasonOf(error: unknown): string {
-  let reason = printable(messageOf(error), MAX_REASON_BYTES - 1);
+  let reason = printable(messageOf(error), MAX_REASON_BYTES);
   while (Buffer.byteLength(reason) > MAX_REASON_BYTES) reason = reason.slice(0, -1);
   return reason;
 }
