@@ -1,7 +1,8 @@
 import { expect } from 'chai';
 import { createHash, randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
-import { rejection, gate, read, readAll, until } from '../../support/dialer.js';
+import type { Duplex } from 'node:stream';
+import { gate, read, readAll, rejection, turn, turns, until } from '../../support/dialer.js';
 import { Proxy, SWITCHING, upgradeRequest, type RawBackend } from './stage.js';
 
 const MIB = 1024 * 1024;
@@ -39,15 +40,22 @@ describe('apiserver: the end of an upgrade', () => {
   });
 
   it('gives all of it to a client that goes on talking, which would reset a connection that was closed', async () => {
-    const bytes = randomBytes(8 * MIB);
+    const bytes = randomBytes(MIB);
+    const { serve } = proxy;
+    let ours: Duplex | undefined;
+    proxy.serve = (upgrade) => {
+      ours = upgrade.socket;
+      return serve(upgrade);
+    };
     const { client, peer } = await stream();
     client.pause();
     peer.end(bytes);
-    await until('the backend to be done', () => peer.writableFinished);
-    const talk = setInterval(() => client.write('ping'), 1);
-    const received = await readAll(client);
-    clearInterval(talk);
-    expect(sha256(received)).to.equal(sha256(bytes));
+    await until('all of it to have left the process', () => ours?.writableFinished === true);
+    for (let count = 0; count < 50; count += 1) {
+      client.write('ping');
+      await turn();
+    }
+    expect(sha256(await readAll(client))).to.equal(sha256(bytes));
   });
 
   it('gives the backend all that the client had said before it ended, and then the end', async () => {
@@ -120,7 +128,7 @@ describe('apiserver: the end of an upgrade', () => {
     // Until nothing has moved for as long as an answer of another proxy takes.
     while (before !== sent) {
       before = sent;
-      for (let turn = 0; turn < 200; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+      await turns(200);
     }
     expect(sent).to.be.below(64 * MIB);
     client.destroy();
