@@ -35,7 +35,7 @@ export function watchAnswer(
   const watch: AnswerWatch = {};
   if (onAnswer === undefined) return watch;
   const startedAt = performance.now();
-  const from = request.socket?.remoteAddress;
+  const from = request.socket.remoteAddress;
   client.once('close', () => {
     const isUpgrade = !('statusCode' in client);
     const answered = isUpgrade ? watch.status : client.headersSent ? client.statusCode : undefined;

@@ -67,6 +67,7 @@ export class ApiserverProxy implements AsyncDisposable {
 
   /** For the `upgrade` event of a server of `node:http` or `node:https`. Never throws. */
   readonly upgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
+    socket.on('error', () => undefined); // 'close' follows
     const watch = watchAnswer(request, socket, this.#onAnswer);
     this.#track(async () => {
       const upgrade = { request, socket, head };

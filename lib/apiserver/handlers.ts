@@ -59,6 +59,7 @@ function handlerOf(parts: ApiserverParts, kind: RouteKind): ApiserverHandler {
     async upgrade(request, socket, head) {
       const route = bound.routeOf(request);
       if (route === undefined) return false;
+      socket.on('error', () => undefined); // 'close' follows
       try {
         await bound.upgrade({ request, socket, head }, route, await access.authenticate(request));
       } catch (error) {

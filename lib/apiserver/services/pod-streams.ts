@@ -2,11 +2,13 @@ import type { UpgradeExchange } from '../exchange.js';
 import type { Service, TaskOf } from '../node-bound.js';
 import { containerOf } from '../pods/containers.js';
 import { execParameters, portForwardParameters } from '../pods/stream-query.js';
+import { isTranslated, translateStreams } from '../translate/translate-streams.js';
+import { isTunnelled, tunnelPortForward } from '../translate/tunnel-port-forward.js';
 import { upgradeRequired } from '../upgrade/is-upgrade.js';
 import { relayUpgrade } from '../upgrade/relay-upgrade.js';
 import { kubeletPath, type Pods } from './pods.js';
 
-/** Exec and attach. */
+/** Exec and attach. What newer clients speak is translated into what every kubelet understands. */
 export class PodStreams implements Service<'pod-exec' | 'pod-attach'> {
   readonly #pods: Pods;
 
@@ -26,11 +28,12 @@ export class PodStreams implements Service<'pod-exec' | 'pod-attach'> {
     const backend = await this.#pods.kubeletOf(pod, task);
     const parameters = execParameters(query, { withCommand: isExec });
     const path = kubeletPath(isExec ? 'exec' : 'attach', route, container, parameters);
-    await relayUpgrade({ upgrade, backend, path, signal, onAnswer });
+    const relay = isTranslated(upgrade.request) ? translateStreams : relayUpgrade;
+    await relay({ upgrade, backend, path, signal, onAnswer });
   }
 }
 
-/** Port-forward. */
+/** Port-forward. SPDY in a WebSocket is taken out of it, which kubelets before 1.36 do not do. */
 export class PodPortForward implements Service<'pod-portforward'> {
   readonly #pods: Pods;
 
@@ -47,6 +50,7 @@ export class PodPortForward implements Service<'pod-portforward'> {
     const pod = await this.#pods.find(task);
     const backend = await this.#pods.kubeletOf(pod, task);
     const path = kubeletPath('portForward', route, undefined, portForwardParameters(query));
-    await relayUpgrade({ upgrade, backend, path, signal, onAnswer });
+    const relay = isTunnelled(upgrade.request) ? tunnelPortForward : relayUpgrade;
+    await relay({ upgrade, backend, path, signal, onAnswer });
   }
 }

@@ -37,6 +37,6 @@ export function kubeletPath(
   parameters: URLSearchParams,
 ): string {
   const segments = [endpoint, namespace, name, ...(container === undefined ? [] : [container])];
-  const query = parameters.size === 0 ? '' : `?${parameters}`;
+  const query = parameters.size === 0 ? '' : `?${parameters.toString()}`;
   return `/${segments.map(encodeURIComponent).join('/')}${query}`;
 }
