@@ -6,6 +6,7 @@ import type { TunnelTlsConnectionOptions } from './connection-options.js';
 import type { PendingSocket } from './pending-socket.js';
 import { type PendingSocketOptions } from './pending-socket.js';
 import { nameEndpoint } from './tls-errors.js';
+import { startTls } from './start-tls.js';
 import { limitHandshake, TLS_HANDSHAKE_TIMEOUT_MS } from './tls-handshake.js';
 
 /** Makes the connections of clients that have no agent of Node's: streams through a dialer, and TLS over them. */
@@ -66,14 +67,14 @@ export class Connections {
     try {
       const told = this.#tell(() => sessions?.forget());
       const session = sessions?.get();
-      socket = connect({
+      const options = {
         ...asked,
         servername,
         ...this.#options,
         ...told,
         ...(session !== undefined && { session }),
-        socket: stream,
-      });
+      };
+      socket = startTls(stream, () => connect({ ...options, socket: stream }));
     } catch (error) {
       stream.destroy();
       throw error;

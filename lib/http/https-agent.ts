@@ -8,6 +8,7 @@ import { adopt, dropDeadSockets, setKept, type AgentMethods } from './agent-sock
 import { checkRequest, endpointOf, type ConnectOptions } from './endpoint.js';
 import { checkHttpsOptions, type TunnelHttpsAgentOptions } from './options.js';
 import { PendingSocket } from './pending-socket.js';
+import { startTls } from './start-tls.js';
 import { nameEndpoint } from './tls-errors.js';
 import { limitHandshake, serverNameOf, TLS_HANDSHAKE_TIMEOUT_MS } from './tls-handshake.js';
 import { given, type TlsCredentials, type TlsSource } from '../tls/tls-source.js';
@@ -86,11 +87,8 @@ class TunnelHttpsAgent extends Agent {
 
   #startTls(options: ConnectOptions, stream: PendingSocket): TLSSocket {
     // Node's own method, for its cache of TLS sessions.
-    return super.createConnection({
-      ...options,
-      ...this.#current(options),
-      socket: stream,
-    } as ConnectOptions) as TLSSocket;
+    const all = { ...options, ...this.#current(options), socket: stream } as ConnectOptions;
+    return startTls(stream, () => super.createConnection(all) as TLSSocket);
   }
 
   /** Not among the agent's own options: by those it tells apart which sockets a request may use, and those that are up are to be used on. */
