@@ -117,8 +117,11 @@ class Http2Answer implements ClientAnswer {
     const response = this.#response;
     response.addTrailers(headersOf(trailers));
     response.end();
-    // RFC 9113 §8.1: what is still being uploaded is not read any more.
-    if (!response.req.complete) response.stream.close(constants.NGHTTP2_NO_ERROR);
+    const { stream } = response;
+    // `complete` says whether all was read. Of a request without a body nothing ever is.
+    if (stream.endAfterHeaders || response.req.complete) return;
+    // RFC 9113 §8.1: what is still being uploaded is not read any more. Said before the end of the answer, clients in Go take it for a failure.
+    stream.once('finish', () => setImmediate(() => stream.close(constants.NGHTTP2_NO_ERROR)));
   }
 
   cut(): void {

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import http2, { type ClientHttp2Session, type IncomingHttpHeaders } from 'node:http2';
 import { text } from 'node:stream/consumers';
 import type { IncomingMessage } from 'node:http';
+import tls from 'node:tls';
 import { read, until } from '../../support/dialer.js';
 import { mirror, prefixOf, ProxyStage, seenBy } from './stage.js';
 
@@ -120,6 +121,14 @@ describe('apiserver: a plain request over HTTP/2', () => {
     expect(await fetch()).to.have.property('body', '');
   });
 
+  it('is answered to its end before its stream is closed, because clients in Go fail otherwise', async () => {
+    await stage.http('p', (_request, response) => response.writeHead(200, { 'Content-Length': 2 }).end('ok'));
+    const port = await stage.front('http2');
+    expect(await endsOf(port, 'GET', prefixOf('p'))).to.deep.equal(['END_STREAM']);
+    // The upload never ends, and is not wanted any more.
+    expect(await endsOf(port, 'PUT', prefixOf('p'))).to.deep.equal(['END_STREAM', 'RST_STREAM']);
+  });
+
   it('has the trailers of the backend, and the backend has its own', async () => {
     await stage.http('p', (request, response) => {
       request.resume().once('end', () => {
@@ -207,3 +216,40 @@ describe('apiserver: a plain request over HTTP/2', () => {
     expect(headers[':status']).to.equal(405);
   });
 });
+
+/** How the answer to a request ends on the wire, up to a PING that is sent then (RFC 9113 §6, RFC 7541 §6). */
+async function endsOf(port: number, method: 'GET' | 'PUT', prefix: string): Promise<readonly string[]> {
+  const frame = (type: number, flags: number, stream: number, payload: Buffer): Buffer => {
+    const head = Buffer.alloc(9);
+    head.writeUIntBE(payload.length, 0, 3);
+    head.writeUInt8(type, 3);
+    head.writeUInt8(flags, 4);
+    head.writeUInt32BE(stream, 5);
+    return Buffer.concat([head, payload]);
+  };
+  const literal = (name: number, value: string): Buffer =>
+    Buffer.from([name, value.length, ...Buffer.from(value)]);
+  const fields = [literal(2, method), Buffer.from([0x87]), literal(4, `${prefix}/`), literal(1, 'a.example')];
+  const socket = tls.connect({ port, host: '127.0.0.1', rejectUnauthorized: false, ALPNProtocols: ['h2'] });
+  socket.write('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
+  socket.write(frame(4, 0, 0, Buffer.alloc(0)));
+  socket.write(frame(1, method === 'GET' ? 5 : 4, 1, Buffer.concat(fields)));
+  const seen: string[] = [];
+  if (method === 'PUT') socket.write(frame(0, 0, 1, Buffer.from('x')));
+  let rest = Buffer.alloc(0);
+  for await (const chunk of socket as AsyncIterable<Buffer>) {
+    rest = Buffer.concat([rest, chunk]);
+    for (let length = 9; rest.length >= 9; rest = rest.subarray(length)) {
+      length = 9 + rest.readUIntBE(0, 3);
+      if (rest.length < length) break;
+      const [type, flags] = [rest.readUInt8(3), rest.readUInt8(4)];
+      if (type === 6) return seen;
+      if (rest.readUInt32BE(5) !== 1) continue;
+      if (type === 3) seen.push('RST_STREAM');
+      if (type < 2 && (flags & 1) === 1) seen.push('END_STREAM');
+      // Whatever else there is comes before the answer to a PING.
+      if (type === 3 || (flags & 1) === 1) socket.write(frame(6, 0, 0, Buffer.alloc(8)));
+    }
+  }
+  return seen;
+}
