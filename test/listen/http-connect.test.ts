@@ -22,7 +22,7 @@ import {
   type TcpAddress,
 } from '../../lib/listen/index.js';
 import { Stage } from '../http/stage.js';
-import { read, readAll, roundTrip, until } from '../support/dialer.js';
+import { read, readAll, roundTrip, turn, until } from '../support/dialer.js';
 import { connect, fate, folder, use } from './clients.js';
 
 const run = promisify(execFile);
@@ -124,7 +124,7 @@ describe('httpConnect', () => {
     const client = connect(stage, listener);
     for (const character of `CONNECT 127.0.0.1:${port} HTTP/1.1\r\n\r\n`) {
       client.write(character);
-      await new Promise((resolve) => setImmediate(resolve));
+      await turn();
     }
     await read(client, 'HTTP/1.1 200 Connection established\r\n\r\n'.length);
     await roundTrip(client);

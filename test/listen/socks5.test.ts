@@ -13,7 +13,7 @@ import {
 } from '../../lib/index.js';
 import { socks5, type LocalListener, type Socks5Options, type TcpAddress } from '../../lib/listen/index.js';
 import { Stage } from '../http/stage.js';
-import { readAll, roundTrip, until } from '../support/dialer.js';
+import { gate, readAll, roundTrip, turn, until } from '../support/dialer.js';
 import { connect, fate, use } from './clients.js';
 
 const run = promisify(execFile);
@@ -112,7 +112,7 @@ describe('socks5', () => {
     const slow = connect(stage, listener);
     for (const byte of request) {
       slow.write(Buffer.from([byte]));
-      await new Promise((resolve) => setImmediate(resolve));
+      await turn();
     }
     slow.end('data');
     const expected = `050005000001000000000000${Buffer.from('data').toString('hex')}`;
@@ -215,13 +215,22 @@ describe('socks5', () => {
     expect(stage.recorder.options).to.have.length(0);
   });
 
-  it('lets a client take its time once it has said where to', async () => {
+  it('lets a client and its dial take their time once it has said where to', async () => {
+    const { opened, open } = gate();
+    stage.ssh.faults.confirmLate(opened);
     const listener = await proxy({ requestTimeoutMs: 20 });
     const request = Buffer.from(REQUEST);
     request.writeUInt16BE(port, request.length - 2);
+    // Whoever connects later and is late shows that the first one's time is over.
+    const outlast = async (): Promise<void> => {
+      expect(await fate(connect(stage, listener))).to.equal('ECONNRESET');
+    };
     const client = send(listener, request);
+    await stage.ssh.until((node) => node.pendingOpens === 1);
+    await outlast();
+    open();
     await until('the stream', () => stage.recorder.sockets.length === 1);
-    await new Promise((resolve) => setTimeout(resolve, 40));
+    await outlast();
     client.end('late');
     expect((await readAll(client)).toString()).to.match(/late$/);
   });
