@@ -1,4 +1,5 @@
 import { createServer, type IncomingMessage, type Server } from 'node:http';
+import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { debug } from '../diagnostics.js';
 import type { Dialer } from '../dialer.js';
@@ -70,14 +71,10 @@ function headParser(
 ): Server {
   const server = createServer({ maxHeaderSize, keepAliveTimeout: 0 });
   const refuse = (request: IncomingMessage): void => {
-    const session = sessions.get(request.socket);
-    if (session?.isAsking === true) {
-      request.resume();
-      session.refuse(notConnect(request));
-    } else {
-      // What comes behind is never answered, and is not to pile up until the client is closed. The answer has been sent.
-      request.socket.destroy();
-    }
+    // Or Node, which has nowhere to put its body, stops reading.
+    request.resume();
+    sessions.get(request.socket)?.refuse(notConnect(request));
+    stopParsing(request.socket);
   };
   server.on('request', refuse);
   server.on('checkContinue', refuse);
@@ -88,14 +85,26 @@ function headParser(
     sessions.get(socket)?.refuse(isTooLarge ? tooLarge(maxHeaderSize) : NO_HTTP);
   });
   server.on('connect', (request, socket, early) => {
-    // It may come after another request on the same connection, by which it was refused.
     const session = sessions.get(socket);
-    if (session?.isAsking !== true) return;
+    if (session?.isAsking !== true) {
+      // It comes too late, or behind another request, by which it was refused. Node has stopped reading.
+      socket.resume();
+      return;
+    }
     // Node does not count what stands between names and values.
     if (session.client.bytesRead - early.length > maxHeaderSize) session.refuse(tooLarge(maxHeaderSize));
     else connect(session, request, early, login);
   });
   return server;
+}
+
+/**
+ * Has what comes behind a refused request thrown away, until the client has read the answer and closes. Node would make a request of each, and keep
+ * it until the one before it is answered; and what lies unread when a socket is closed resets it, and the answer might be lost.
+ */
+function stopParsing(socket: Socket): void {
+  // A listener of one's own has Node's parser leave the bytes to the socket.
+  socket.removeAllListeners('data').on('data', () => undefined);
 }
 
 function connect(

@@ -5,6 +5,7 @@ import { writeFileSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import sinon, { type SinonFakeTimers } from 'sinon';
 import { ProxyAgent, fetch } from 'undici';
 import { createAuthority } from '../../lib/testing/index.js';
 import {
@@ -233,21 +234,62 @@ describe('httpConnect', () => {
     client.destroy();
   });
 
-  it('does not let requests pile up behind one that was refused', async () => {
-    let requests = 0;
+  describe('with a client that goes on sending behind a request that is refused', () => {
+    const GET = 'GET / HTTP/1.1\r\nHost: x\r\n\r\n';
+    const upload = (bytes: number): string =>
+      `POST / HTTP/1.1\r\nHost: x\r\nContent-Length: ${bytes}\r\n\r\n${'x'.repeat(bytes)}`;
+    let clock: SinonFakeTimers;
+    let requests: number;
     const count = (): void => void (requests += 1);
-    subscribe('http.server.request.start', count);
-    stage.onEnd(() => unsubscribe('http.server.request.start', count));
-    const listener = await proxy();
-    const many = 'GET / HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(40_000);
-    const client = send(listener, many);
-    client.resume();
-    const more = setInterval(() => client.write(many), 10);
-    await new Promise((resolve) => client.once('close', resolve));
-    clearInterval(more);
-    // No more than what has come by then.
-    expect(requests).to.be.within(1, 10_000);
-    await until('no connection', () => listener.connections === 0);
+    beforeEach(() => {
+      clock = sinon.useFakeTimers({
+        toFake: ['setTimeout', 'clearTimeout'],
+        shouldClearNativeTimers: true,
+      });
+      requests = 0;
+      subscribe('http.server.request.start', count);
+    });
+    afterEach(() => {
+      clock.restore();
+      unsubscribe('http.server.request.start', count);
+    });
+
+    const behind: Record<string, string> = {
+      'more requests': GET.repeat(400_000),
+      'requests with bodies': GET + upload(100_000).repeat(100),
+      'its body': upload(10_000_000),
+      'a CONNECT and what it is to carry': GET + request('10.0.0.1:1') + 'x'.repeat(10_000_000),
+      'rubbish behind it': `${GET}\0${'x'.repeat(10_000_000)}`,
+    };
+    for (const [what, text] of Object.entries(behind)) {
+      it(`gives it the whole answer when it reads at last, and keeps nothing of ${what}`, async () => {
+        const listener = await proxy();
+        const client = connect(stage, listener);
+        // More than the kernel holds: what is not read does not leave.
+        await new Promise<void>((resolve, reject) => {
+          client.write(text, (error) => (error ? reject(error) : resolve()));
+        });
+        // No more than what came in one piece with the first.
+        expect(requests).to.be.within(1, 10_000);
+        const answer = await readAll(client);
+        expect(answer.toString())
+          .to.match(/^HTTP\/1\.1 405 /)
+          .and.to.match(/client\.\n$/);
+        client.end();
+        await until('no connection', () => listener.connections === 0);
+        expect(stage.recorder.options).to.have.length(0);
+      });
+    }
+
+    it('is done with it after a second, also when it never closes', async () => {
+      const listener = await proxy();
+      const client = send(listener, GET);
+      await readAll(client);
+      client.write(GET);
+      expect(listener.connections).to.equal(1);
+      await clock.tickAsync(1_000);
+      await until('no connection', () => listener.connections === 0);
+    });
   });
 
   it('answers a head that takes too long with 408', async () => {
