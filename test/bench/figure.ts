@@ -1,8 +1,12 @@
 import type { Contender } from './contender.js';
 
-/** A bound on ours: an absolute one, or with `relativeTo` one in multiples of another contender in the same round. */
+/**
+ * A bound on ours: an absolute one; or in the same round, with `relativeTo` one in multiples of another contender, with `beyond` one on what
+ * is added to it.
+ */
 export type Goal =
   | { readonly atMost: number; readonly relativeTo?: string }
+  | { readonly atMost: number; readonly beyond: string }
   | { readonly atLeast: number; readonly relativeTo?: string };
 
 /** One number of a figure. */
@@ -14,13 +18,13 @@ export interface Metric {
 }
 
 /** Something that is measured, in the same way on every contender. */
-export interface Figure {
+export interface Figure<Of = Contender> {
   /** For the command line. */
   readonly name: string;
   readonly title: string;
   readonly metrics: readonly Metric[];
   /** Done once on each contender before the first round. */
-  warmUp(contender: Contender): Promise<unknown>;
+  warmUp(contender: Of): Promise<unknown>;
   /** One round on one contender; one number for each of the metrics, in their order. */
-  measure(contender: Contender): Promise<readonly number[]>;
+  measure(contender: Of): Promise<readonly number[]>;
 }

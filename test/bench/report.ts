@@ -11,24 +11,24 @@ function describe(machine: Machine, rounds: number): string[] {
   return [
     `${cpu}, ${cores} cores (load ${load} before the run), ${kernel}, Node ${node}`,
     `${openssh}; ssh2 ${ssh2} ${nativeAddon ? 'with' : 'without'} its native addon`,
-    `median of ${rounds} rounds (least–most); "ours is" compares within each round`,
+    `median of ${rounds} rounds (least–most); "ours is" and "proxy is" compare within each round`,
   ];
 }
 
-function blockOf({ title, metric, unit, rows, goals }: Result): string[] {
+function blockOf({ title, metric, unit, ours, rows, goals }: Result): string[] {
   const name = Math.max(...rows.map(({ contender }) => contender.length));
   return [
     '',
     `${title}: ${metric}, ${unit}`,
-    ...rows.map((row) => `  ${row.contender.padEnd(name)}  ${cellsOf(row)}`.trimEnd()),
+    ...rows.map((row) => `  ${row.contender.padEnd(name)}  ${cellsOf(row, ours)}`.trimEnd()),
     ...goals.map((goal) => `  goal ${verdictOf(goal)}`),
   ];
 }
 
-function cellsOf({ median, min, max, oursRelative }: Row): string {
+function cellsOf({ median, min, max, oursRelative }: Row, ours: string): string {
   const value = figures(median).padStart(8);
   const spread = `(${figures(min)}–${figures(max)})`.padEnd(18);
-  return `${value}  ${spread}${oursRelative === undefined ? '' : `  ours is ${figures(oursRelative)} ×`}`;
+  return `${value}  ${spread}${oursRelative === undefined ? '' : `  ${ours} is ${figures(oursRelative)} ×`}`;
 }
 
 function verdictOf({ goal, reached, met }: GoalResult): string {

@@ -11,7 +11,7 @@ export interface Row extends Spread {
 }
 
 export interface GoalResult {
-  /** Such as `≤ 1.15 × ssh2`. */
+  /** Such as `≤ 1.15 × ssh2` or `≤ 1 ms more than ssh2`. */
   readonly goal: string;
   /** What was reached, in the same unit; `undefined` when what it takes was not measured. */
   readonly reached: number | undefined;
@@ -24,23 +24,35 @@ export interface Result {
   readonly title: string;
   readonly metric: string;
   readonly unit: string;
+  /** The contender that goals are set for, and that the others are compared with. */
+  readonly ours: string;
   readonly rows: readonly Row[];
   readonly goals: readonly GoalResult[];
 }
 
+type Titled = Pick<Figure, 'name' | 'title' | 'metrics'>;
+
 /** Works out spreads, ratios and goals from the rounds of each metric. */
-export function resultsOf(figure: Figure, rounds: readonly Rounds[], ours: string): Result[] {
+export function resultsOf(figure: Titled, rounds: readonly Rounds[], ours: string): Result[] {
   return figure.metrics.map((metric, index) => resultOf(figure, metric, rounds[index] ?? new Map(), ours));
 }
 
-function resultOf(figure: Figure, metric: Metric, rounds: Rounds, ours: string): Result {
+function resultOf(figure: Titled, metric: Metric, rounds: Rounds, ours: string): Result {
+  const own = rounds.get(ours);
   const relativeTo = (contender: string): number | undefined =>
-    ratio(rounds.get(ours), rounds.get(contender));
+    comparison(own, rounds.get(contender), (value, theirs) => value / theirs);
+  const beyond = (contender: string): number | undefined =>
+    comparison(own, rounds.get(contender), (value, theirs) => value - theirs);
+  const reachedOf = (goal: Goal): number | undefined => {
+    if ('beyond' in goal) return beyond(goal.beyond);
+    return goal.relativeTo === undefined ? own && quantile(own, 0.5) : relativeTo(goal.relativeTo);
+  };
   return {
     figure: figure.name,
     title: figure.title,
     metric: metric.name,
     unit: metric.unit,
+    ours,
     rows: [...rounds].map(([contender, values]) => ({
       contender,
       ...spreadOf(values),
@@ -48,8 +60,7 @@ function resultOf(figure: Figure, metric: Metric, rounds: Rounds, ours: string):
       rounds: values,
     })),
     goals: metric.goals.map((goal) => {
-      const own = rounds.get(ours);
-      const reached = goal.relativeTo === undefined ? own && quantile(own, 0.5) : relativeTo(goal.relativeTo);
+      const reached = reachedOf(goal);
       return {
         goal: textOf(goal, metric.unit),
         reached,
@@ -60,13 +71,14 @@ function resultOf(figure: Figure, metric: Metric, rounds: Rounds, ours: string):
 }
 
 /** Round by round, because what disturbs one contender in a round is likely to disturb the next one too. */
-function ratio(
+function comparison(
   ours: readonly number[] | undefined,
   theirs: readonly number[] | undefined,
+  compare: (ours: number, theirs: number) => number,
 ): number | undefined {
   if (ours === undefined || theirs === undefined) return undefined;
   return quantile(
-    ours.map((value, round) => value / (theirs[round] ?? NaN)),
+    ours.map((value, round) => compare(value, theirs[round] ?? NaN)),
     0.5,
   );
 }
@@ -77,5 +89,6 @@ function isMet(goal: Goal, reached: number): boolean {
 
 function textOf(goal: Goal, unit: string): string {
   const bound = 'atMost' in goal ? `≤ ${goal.atMost}` : `≥ ${goal.atLeast}`;
+  if ('beyond' in goal) return `${bound} ${unit} more than ${goal.beyond}`;
   return goal.relativeTo === undefined ? `${bound} ${unit}` : `${bound} × ${goal.relativeTo}`;
 }

@@ -1,9 +1,16 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import type { ContenderProcess } from './contender-process.js';
 import type { Figure } from './figure.js';
 
 /** One metric's number from every round, by contender. */
 export type Rounds = ReadonlyMap<string, readonly number[]>;
+
+/** Somebody who can be measured in figures by their names. */
+export interface Measured {
+  readonly name: string;
+  warmUp(figure: string): Promise<unknown>;
+  /** One round; one number for each of the figure's metrics. */
+  measure(figure: string): Promise<readonly number[]>;
+}
 
 /** Lets the other processes finish what the last contender left them. */
 const PAUSE_MS = 50;
@@ -15,8 +22,8 @@ const PAUSE_MS = 50;
  * @returns the rounds of each of the figure's metrics, in their order
  */
 export async function measureRounds(
-  figure: Figure,
-  contenders: readonly ContenderProcess[],
+  figure: Pick<Figure, 'name' | 'metrics'>,
+  contenders: readonly Measured[],
   rounds: number,
   progress: (line: string) => void,
 ): Promise<Rounds[]> {

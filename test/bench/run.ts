@@ -3,6 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startSshd } from '../support/own-sshd.js';
+import { APISERVER, measureApiserver } from './apiserver/index.js';
 import { parseArguments, USAGE, type Arguments } from './arguments.js';
 import { ContenderProcess } from './contender-process.js';
 import { Absent, type Course } from './contender.js';
@@ -79,6 +80,13 @@ async function compare(args: Arguments, directory: string): Promise<Result[]> {
   return results;
 }
 
+/** What the proxy adds; with another tree, that of its proxy as well. */
+async function measureProxies(args: Arguments, directory: string): Promise<Result[]> {
+  if (args.figures.length > 0 && !args.figures.includes(APISERVER)) return [];
+  const { rounds, against: rivalRoot } = args;
+  return measureApiserver({ root: HERE, rivalRoot, directory, rounds, progress });
+}
+
 /** Ours alone; with another tree, one after the other. */
 async function measureFleets(args: Arguments, directory: string): Promise<Section[]> {
   if (args.figures.length > 0 && !args.figures.includes(FLEET)) return [];
@@ -97,7 +105,7 @@ async function measureFleets(args: Arguments, directory: string): Promise<Sectio
 }
 
 async function main(): Promise<void> {
-  const figures = [...FIGURES.map(({ name }) => name), FLEET];
+  const figures = [...FIGURES.map(({ name }) => name), APISERVER, FLEET];
   const args = parseArguments(process.argv.slice(2), figures);
   if (args.help) {
     console.log(`${USAGE}\nfigures: ${figures.join(', ')}`);
@@ -106,7 +114,7 @@ async function main(): Promise<void> {
   const machine = describeMachine();
   const directory = await mkdtemp(join(tmpdir(), 'tunnel-dialer-bench-'));
   try {
-    const results = await compare(args, directory);
+    const results = [...(await compare(args, directory)), ...(await measureProxies(args, directory))];
     const fleet = await measureFleets(args, directory);
     progress('');
     console.log(reportOf(machine, args.rounds, results));
