@@ -12,6 +12,9 @@ const URGENT_BYTES = 1024;
 /** More packets than this in one turn are traffic of many channels: sshd is awake, and does more at once when it reads more at once. */
 const MAX_PACKETS_OF_QUIET_TURN = 2;
 
+/** Turns of one round of the event loop leave together up to this size; a bulk write does not wait for others. */
+const SMALL_TURNS_BYTES = 16 * 1024;
+
 /**
  * Bytes that may wait at most. Channels wait long before that; what can pile up is answers to a node that asks without end and does not
  * read them.
@@ -23,7 +26,8 @@ export type ByteStream = Duplex & Pick<Socket, 'connecting' | 'bytesRead' | 'byt
 
 /**
  * What an SSH connection stands on. Packets written to its stream in one turn of the event loop leave in one system call: ssh2 makes one
- * write per packet, without its native addon three.
+ * write per packet, without its native addon three. So do the small turns that follow in the same round of the loop, which serves one after
+ * the other all sockets on which something has come: those of a proxy's clients each cause a turn of their own.
  */
 export class Transport {
   /** For ssh2, which writes buffers and waits for nothing. */
@@ -33,6 +37,8 @@ export class Transport {
   readonly #write: (chunk: Uint8Array, onFlushed: (error?: Error | null) => void) => boolean;
   #packetsOfTurn = 0;
   #lastTurnWasQuiet = true;
+  /** Whether a turn has ended in this round of the event loop. */
+  #isInRound = false;
   #accepted = 0;
   readonly #waitingForFlush: { readonly accepted: number; readonly done: () => void }[] = [];
   #remoteEnded = false;
@@ -89,7 +95,7 @@ export class Transport {
     const isFirst = this.#packetsOfTurn === 0;
     this.#packetsOfTurn += 1;
     if (isFirst) process.nextTick(this.#endTurn);
-    const isUrgent = isFirst && this.#lastTurnWasQuiet && chunk.length <= URGENT_BYTES;
+    const isUrgent = isFirst && this.#lastTurnWasQuiet && !this.#isInRound && chunk.length <= URGENT_BYTES;
     if (!stream.writableCorked && !isUrgent) stream.cork();
     if (stream.writableLength > MAX_WAITING_BYTES) {
       stream.destroy(new Error('the node does not read the answers that it asks for'));
@@ -105,6 +111,15 @@ export class Transport {
   readonly #endTurn = (): void => {
     this.#lastTurnWasQuiet = this.#packetsOfTurn <= MAX_PACKETS_OF_QUIET_TURN;
     this.#packetsOfTurn = 0;
+    if (this.#isInRound && this.stream.writableLength < SMALL_TURNS_BYTES) return;
+    this.stream.uncork();
+    if (this.#isInRound) return;
+    this.#isInRound = true;
+    setImmediate(this.#endRound);
+  };
+
+  readonly #endRound = (): void => {
+    this.#isInRound = false;
     this.stream.uncork();
   };
 

@@ -19,6 +19,9 @@ function countHandOvers(socket: Duplex): () => number {
   return () => count;
 }
 
+/** Still in the same round of the event loop. */
+const endOfTurn = (): Promise<void> => new Promise((resolve) => process.nextTick(resolve));
+
 describe('Transport', () => {
   let lab: Lab;
 
@@ -86,6 +89,32 @@ describe('Transport', () => {
     socket.write(Buffer.from('b'));
     expect((await read(socket, 2)).toString()).to.equal('ab');
     expect(handOvers()).to.equal(2);
+  });
+
+  it('hands small turns that follow in one round of the event loop over in one call, in order', async () => {
+    const endpoint = await lab.endpoint();
+    const { socket } = await connect(endpoint.port);
+    const handOvers = countHandOvers(socket);
+    for (const letter of 'abcde') {
+      socket.write(Buffer.from(letter));
+      await endOfTurn();
+    }
+    expect(handOvers()).to.equal(1);
+    expect((await read(socket, 5)).toString()).to.equal('abcde');
+    expect(handOvers()).to.equal(2);
+  });
+
+  it('does not have 16 KiB of a later turn wait for the end of the round', async () => {
+    const endpoint = await lab.endpoint(silent);
+    const { socket } = await connect(endpoint.port);
+    const handOvers = countHandOvers(socket);
+    for (const bytes of [1, 8 * 1024, 8 * 1024, 1]) {
+      socket.write(Buffer.alloc(bytes));
+      await endOfTurn();
+    }
+    expect(handOvers()).to.equal(2);
+    await turn();
+    expect(handOvers()).to.equal(3);
   });
 
   it('asks to wait when 64 KiB wait in our process, and emits drain', async () => {
