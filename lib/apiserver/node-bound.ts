@@ -79,7 +79,10 @@ export class NodeBound {
     serve: (service: Service, task: Task) => Promise<void>,
   ): Promise<void> {
     const gone = new AbortController();
-    const onClose = (): void => gone.abort(new Error('the client has gone'));
+    const onClose = (): void => {
+      // One that has all of its answer gives nothing up.
+      if (!('statusCode' in client) || !client.writableFinished) gone.abort(new Error('the client has gone'));
+    };
     client.once('close', onClose);
     try {
       const method = request.method ?? '';

@@ -36,6 +36,7 @@ export function answerHead(answer: IncomingMessage, rewrites: boolean): AnswerHe
 
 /** The trailer fields of an answer that has ended. */
 export function answerTrailers(answer: IncomingMessage): Field[] {
+  if (answer.rawTrailers.length === 0) return [];
   const passes = endToEnd(fieldsOf(answer.rawHeaders));
   return fieldsOf(answer.rawTrailers).filter(
     (field) => passes(field) && field[0].toLowerCase() !== 'content-length',

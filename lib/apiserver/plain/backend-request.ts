@@ -96,15 +96,22 @@ export class BackendRequest {
   #answerTo(request: ClientRequest): Promise<IncomingMessage> {
     return new Promise((resolve, reject) => {
       let informed = 0;
+      let isAnswered = false;
       request.on('information', ({ statusCode, rawHeaders }: Information) => {
         informed += 1;
         if (informed > MAX_INFORMATION) request.destroy(new Error('too many informational answers'));
         else this.#question.inform(statusCode, rawHeaders);
       });
       // What happens later happens to the answer, too.
-      request.once('response', resolve).on('error', reject);
-      // An upgrade that nobody asked for is closed by Node, which tells nothing else of it.
-      request.once('close', () => reject(new Error('it switched to another protocol in place of an answer')));
+      request.once('response', (answer) => {
+        isAnswered = true;
+        resolve(answer);
+      });
+      request.on('error', reject);
+      request.once('close', () => {
+        // An upgrade that nobody asked for is closed by Node, which tells nothing else of it.
+        if (!isAnswered) reject(new Error('it switched to another protocol in place of an answer'));
+      });
       this.#question.send(request);
     });
   }

@@ -22,7 +22,8 @@ const UNSENDABLE = /[^\t\x20-\x7e\x80-\xff]/;
 export function fieldsOf(raw: readonly string[]): Field[] {
   const fields: Field[] = [];
   for (let at = 0; at + 1 < raw.length; at += 2) {
-    const [name = '', value = ''] = raw.slice(at, at + 2);
+    const name = raw[at] ?? '';
+    const value = raw[at + 1] ?? '';
     if (!name.startsWith(':')) fields.push([name, value]);
   }
   return fields;

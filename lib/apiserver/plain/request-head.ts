@@ -73,6 +73,7 @@ export function requestHead(request: ProxyRequest, options: RequestHeadOptions):
 
 /** The trailer fields of a request that go to the backend: none that could pass for one of the head that we decide on. */
 export function requestTrailers(request: ProxyRequest): Field[] {
+  if (request.rawTrailers.length === 0) return [];
   const passes = endToEnd(fieldsOf(request.rawHeaders));
   return fieldsOf(request.rawTrailers).filter(
     (field) =>
