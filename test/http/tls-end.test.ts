@@ -22,7 +22,7 @@ type Connect = (dialer: Dialer, stage: Stage, port: number) => Duplex;
 const WAYS: Readonly<Record<string, Connect>> = {
   httpsAgent: (dialer, stage, port) => {
     const agent = stage.using(httpsAgent(dialer));
-    return agent.createConnection({ host: '127.0.0.1', port, ca }) as Duplex;
+    return agent.createConnection({ host: '127.0.0.1', port, ca })!;
   },
   httpsConnection: (dialer, _stage, port) => httpsConnection(dialer, { ca })({ host: '127.0.0.1', port }),
 };
