@@ -262,6 +262,22 @@ describe('apiserverProxy', () => {
       expect(channels[3]).to.contain('"reason":"ExitCode"').and.to.contain('"42"');
     });
 
+    it('AC-40: a thousand of them by ten at once, and nothing is left', async function () {
+      this.timeout(300_000);
+      let left = 1000;
+      const failed: number[] = [];
+      const work = async (): Promise<void> => {
+        while (left > 0) {
+          left -= 1;
+          const { status, channels } = await exec('command=true&stdout=1');
+          if (status !== 101 || !channels[3]?.includes('Success')) failed.push(status);
+        }
+      };
+      await Promise.all(Array.from({ length: 10 }, work));
+      expect(failed).to.deep.equal([]);
+      await until('nothing is under way', () => stage.proxy.underWay === 0 && stage.kubelet.open.execs === 0);
+    });
+
     it('AC-34: are refused by the kubelet when nothing is to be carried', async () => {
       const { status } = await exec('command=true');
       expect(status).to.equal(400);

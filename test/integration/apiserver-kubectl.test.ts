@@ -5,13 +5,15 @@ import { once } from 'node:events';
 import { readFile, writeFile } from 'node:fs/promises';
 import http from 'node:http';
 import https from 'node:https';
-import type { AddressInfo } from 'node:net';
+import { connect, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { buffer, text } from 'node:stream/consumers';
 import { promisify } from 'node:util';
 import { apiserverProxy, SERVER_OPTIONS } from '../../lib/apiserver/index.js';
 import { startApiServer, startKubelet, type Kubelet } from '../../lib/testing/index.js';
-import { until } from '../support/dialer.js';
+import { read, until } from '../support/dialer.js';
+import { startEndpoint } from '../support/endpoints.js';
 import { Kubectl } from '../support/kubectl.js';
 import { NODE, Stage } from './stage.js';
 
@@ -128,9 +130,9 @@ const WANTED = ['-n', POD.namespace];
           input,
           environment,
         );
-          // A diff of this length helps nobody.
-      expect({ ...result, stdout: result.stdout.length }).to.include({ code: 0, stdout: input.length + 4 });
-      expect(result.stdout === `${input}end\n`).to.equal(true);
+        // A diff of this length helps nobody.
+        expect({ ...result, stdout: result.stdout.length }).to.include({ code: 0, stdout: input.length + 4 });
+        expect(result.stdout === `${input}end\n`).to.equal(true);
       });
     }
 
@@ -160,6 +162,20 @@ const WANTED = ['-n', POD.namespace];
       ['WebSocket', 'true'],
       ['SPDY', 'false'],
     ] as const) {
+      /** Forwards a port of this machine to one behind the pod; tells it. */
+      async function forward(kubectl: Kubectl, behind: number): Promise<number> {
+        const child = spawn(Kubectl.path ?? '', [...WANTED, 'port-forward', 'cart', `:${behind}`], {
+          env: { ...kubectl.environment, KUBECTL_PORT_FORWARD_WEBSOCKETS: websockets },
+          stdio: ['ignore', 'pipe', 'inherit'],
+        });
+        stage.onEnd(async () => {
+          child.kill();
+          if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
+        });
+        const [line] = (await once(createInterface(child.stdout), 'line')) as [string];
+        return Number(/127\.0\.0\.1:(\d+)/.exec(line)?.[1]);
+      }
+
       it(`AC-42: port-forward by ${transport} carries what curl asks and what it is answered`, async () => {
         const { kubectl } = await start();
         const site = http.createServer((request, response) => response.end(`you asked for ${request.url}`));
@@ -169,20 +185,41 @@ const WANTED = ['-n', POD.namespace];
           site.close();
           site.closeAllConnections();
         });
-        const sitePort = (site.address() as AddressInfo).port;
-        const child = spawn(Kubectl.path ?? '', [...WANTED, 'port-forward', 'cart', `:${sitePort}`], {
-          env: { ...kubectl.environment, KUBECTL_PORT_FORWARD_WEBSOCKETS: websockets },
-          stdio: ['ignore', 'pipe', 'inherit'],
-        });
-        stage.onEnd(async () => {
-          child.kill();
-          if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
-        });
-        const [line] = (await once(createInterface(child.stdout), 'line')) as [string];
-        const [, port] = /127\.0\.0\.1:(\d+)/.exec(line) ?? [];
+        const port = await forward(kubectl, (site.address() as AddressInfo).port);
         const { stdout } = await run('curl', ['-sS', '-m', '60', `http://127.0.0.1:${port}/hello`]);
         expect(stdout).to.equal('you asked for /hello');
       });
+
+      it(`AC-41: port-forward by ${transport} tells a server that its client left without a word`, async () => {
+        const { kubectl } = await start();
+        const server = await stage.use(startEndpoint(() => undefined));
+        const port = await forward(kubectl, server.port);
+        const client = connect(port, '127.0.0.1');
+        const received = buffer(await server.nextConnection());
+        client.end();
+        expect((await received).length).to.equal(0);
+      });
+
+      for (const [number, sent] of [
+        ['AC-42', 'abc'],
+        ['AC-43', ''],
+      ] as const) {
+        it(`${number}: port-forward by ${transport} carries ${sent === '' ? 'nothing' : sent} there and 100 × x back, and the end`, async () => {
+          const { kubectl } = await start();
+          const server = await stage.use(startEndpoint(() => undefined));
+          const port = await forward(kubectl, server.port);
+          const client = connect({ port, host: '127.0.0.1', allowHalfOpen: true });
+          const served = await server.nextConnection();
+          client.write(sent);
+          if (sent !== '') expect((await read(served, sent.length)).toString()).to.equal(sent);
+          const received = text(client);
+          for (let chunk = 0; chunk < 10; chunk += 1) served.write('x'.repeat(10));
+          served.end();
+          expect(await received).to.equal('x'.repeat(100));
+          client.end();
+          if (!served.closed) await once(served, 'close');
+        });
+      }
     }
   },
 );
