@@ -3,6 +3,7 @@
  * needed, because the examples import the package by its name, which leads to lib/ only where they are bundled.
  */
 import { Writable } from 'node:stream';
+import { apiserverProxyCommand } from '../../examples/support/apiserver-proxy/apiserver-proxy.js';
 import { fetchThroughNode } from '../../examples/support/fetch-through-node.js';
 import { fleetHealth } from '../../examples/support/fleet-health/fleet-health.js';
 import { kubeletExec } from '../../examples/support/kubelet-exec.js';
@@ -12,6 +13,7 @@ import { scrapeMetrics } from '../../examples/support/scrape-metrics/scrape-metr
 import { socks } from '../../examples/support/socks.js';
 
 const COMMANDS = {
+  apiserverProxy: apiserverProxyCommand,
   fetchThroughNode,
   fleetHealth,
   kubeletExec,

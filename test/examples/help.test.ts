@@ -3,6 +3,7 @@ import type { Order } from './command-host.js';
 import { CommandHost } from './rig.js';
 
 const COMMANDS: readonly [command: Order['command'], name: string, canDemo: boolean][] = [
+  ['apiserverProxy', 'apiserver-proxy', false],
   ['fetchThroughNode', 'fetch-through-node', true],
   ['fleetHealth', 'fleet-health', false],
   ['kubeletExec', 'kubelet-exec', true],

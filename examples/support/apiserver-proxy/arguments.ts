@@ -20,7 +20,8 @@ The upstream
   --upstream URL             (default: the cluster that this pod runs in)
   --upstream-ca FILE         authority of its certificate (default: the pod's)
   --upstream-token-file FILE what the proxy shows for itself (default: the pod's)
-  --lookups-as proxy|caller  whose rights look pods and services up (default: proxy, as kube-apiserver)
+  --lookups-as proxy|caller  whose rights look pods and services up (default: proxy, as in
+                             kube-apiserver)
 
 The kubelets
   --kubelet-ca FILE          authority of their certificates
@@ -39,9 +40,9 @@ ${LOGIN_HELP}
   --quiet                    no access log
   -h, --help                 print this
 
-Every option with a value can come from the environment: --tls-cert is APISERVER_PROXY_TLS_CERT. The
-command line wins over the environment, and that over --config. A passphrase of the SSH key can only come from
-the environment: APISERVER_PROXY_PASSPHRASE.
+Every option with a value can come from the environment: --tls-cert is APISERVER_PROXY_TLS_CERT.
+The command line wins over the environment, and that over --config. A passphrase of the SSH key
+can only come from there: APISERVER_PROXY_PASSPHRASE.
 
 Exit codes: 0 ended by SIGTERM or Ctrl-C, streams drained; 1 failed; 2 wrong usage.
 `;
@@ -107,11 +108,17 @@ export function settingsFrom(line: CommandLine<typeof OPTIONS>): Settings {
   const serving = certificateIn(line, 'tls-cert', 'tls-key');
   if (serving === undefined)
     throw new UsageError('--tls-cert and --tls-key are missing: what the proxy shows to kubectl');
+  const upstream = upstreamIn(line);
+  const clientCa = line.text('client-ca');
+  if (clientCa !== undefined && upstream.tokenFile === undefined)
+    throw new UsageError(
+      '--client-ca needs --upstream-token-file: who comes with a certificate is asked for in the name of the proxy',
+    );
   return {
     listen: hostAndPort('--listen', line.text('listen') ?? '127.0.0.1:8443', 8443, 0),
     serving,
-    clientCa: line.text('client-ca'),
-    upstream: upstreamIn(line),
+    clientCa,
+    upstream,
     lookupsAs: lookupsAsIn(line),
     kubelet: kubeletIn(line),
     nodes: nodesIn(line),

@@ -1,32 +1,54 @@
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
 import http2, { type Http2SecureServer, type ServerHttp2Session } from 'node:http2';
 import type { AddressInfo, Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { tlsFiles, type TlsFiles } from 'tunnel-dialer';
 import { SERVER_OPTIONS, type ApiserverProxy } from 'tunnel-dialer/apiserver';
 import type { HostAndPort } from '../command-line.js';
-import type { Settings } from './arguments.js';
+import type { Certificate } from './arguments.js';
+import { named } from './named.js';
+
+/** What the command line calls options of the library. */
+const SERVING_FILES = { 'tlsFiles().certFile': 'tls-cert', 'tlsFiles().keyFile': 'tls-key' };
 
 /** How often it is looked whether the certificate that we show has changed, in milliseconds. */
-const CERTIFICATE_CHECK_MS = 10_000;
+const CERTIFICATE_CHECK_MS = 1000;
+
+/** What HTTP/2 has in place of `SERVER_OPTIONS`; kube-apiserver has as many streams. */
+const HTTP2_OPTIONS = {
+  settings: { maxConcurrentStreams: 1000, maxHeaderListSize: SERVER_OPTIONS.maxHeaderSize },
+  maxHeaderListPairs: 1000,
+};
+
+interface FrontOptions {
+  readonly serving: Certificate;
+  /** PEM of those whose client certificates are asked for. */
+  readonly clientCa: string | undefined;
+}
 
 /** The server that clients talk to: TLS, HTTP/1.1 and HTTP/2. */
 export class Front {
   readonly #server: Http2SecureServer;
   readonly #proxy: ApiserverProxy;
+  readonly #renewContext: () => void;
   readonly #sessions = new Set<ServerHttp2Session>();
   readonly #sockets = new Set<Socket>();
-  readonly #certificateCheck: NodeJS.Timeout;
+  #certificateCheck: NodeJS.Timeout | undefined;
 
-  constructor({ serving, clientCa }: Settings, proxy: ApiserverProxy) {
+  constructor({ serving, clientCa }: FrontOptions, proxy: ApiserverProxy) {
     this.#proxy = proxy;
-    const files = tlsFiles({ certFile: serving.certFile, keyFile: serving.keyFile });
+    const files = named(SERVING_FILES, () => tlsFiles(serving));
     const clients =
-      clientCa === undefined
-        ? {}
-        : { ca: readFileSync(clientCa), requestCert: true, rejectUnauthorized: false };
-    this.#server = http2.createSecureServer({ allowHTTP1: true, ...contextOf(files), ...clients });
+      clientCa === undefined ? {} : { ca: clientCa, requestCert: true, rejectUnauthorized: false };
+    let shown = files.current();
+    this.#renewContext = () => {
+      const now = files.current();
+      if (now !== shown) this.#server.setSecureContext({ ...contextOf(files), ...clients });
+      shown = now;
+    };
+    const options = { allowHTTP1: true, ...HTTP2_OPTIONS, ...contextOf(files), ...clients };
+    this.#server = http2.createSecureServer(options);
+    // Node takes them from there for HTTP/1.1, and not from the options.
     Object.assign(this.#server, SERVER_OPTIONS);
     this.#server
       .on('request', proxy.request)
@@ -35,37 +57,31 @@ export class Front {
         this.#sessions.add(session);
         session.once('close', () => this.#sessions.delete(session));
       })
-      .on('secureConnection', (socket) => {
+      .on('secureConnection', (socket: Socket) => {
         this.#sockets.add(socket);
         socket.once('close', () => this.#sockets.delete(socket));
       });
-    let shown = files.current();
-    this.#certificateCheck = setInterval(() => {
-      const now = files.current();
-      if (now !== shown) this.#server.setSecureContext({ ...contextOf(files), ...clients });
-      shown = now;
-    }, CERTIFICATE_CHECK_MS);
   }
 
   async listen({ host, port }: HostAndPort): Promise<AddressInfo> {
     this.#server.listen(port, host);
     await once(this.#server, 'listening');
+    this.#certificateCheck = setInterval(this.#renewContext, CERTIFICATE_CHECK_MS);
     return this.#server.address() as AddressInfo;
   }
 
-  /** Takes no new requests, and ends those that are under way after as many milliseconds. */
+  /** Takes no new requests, and cuts those that are still under way after as many milliseconds. */
   async drain(milliseconds: number): Promise<void> {
     clearInterval(this.#certificateCheck);
     this.#server.close();
     for (const session of this.#sessions) session.close();
-    const given = new AbortController();
+    const enough = new AbortController();
     await Promise.race([
       this.#proxy.close(),
-      delay(milliseconds, undefined, { signal: given.signal }).catch(() => undefined),
+      delay(milliseconds, undefined, { signal: enough.signal }).catch(() => undefined),
     ]);
-    given.abort();
+    enough.abort();
     for (const socket of this.#sockets) socket.destroy();
-    await this.#proxy.close();
   }
 }
 
