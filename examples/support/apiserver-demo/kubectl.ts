@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { dirname } from 'node:path';
 import type { Outcome, Trial } from './trials.js';
 
 /** Tries something. @throws the signal's reason */
@@ -17,7 +18,8 @@ export function hasKubectl(): Promise<boolean> {
 /** Tries with kubectl. */
 export function kubectlWith(kubeconfig: string): Attempt {
   return async ({ line, args = line.split(' '), typed = '', until, meanwhile }, signal) => {
-    const environment = { ...process.env, KUBECONFIG: kubeconfig };
+    // Its cache is at home.
+    const environment = { ...process.env, HOME: dirname(kubeconfig), KUBECONFIG: kubeconfig };
     const child = spawn('kubectl', args, { env: environment, stdio: ['pipe', 'pipe', 'pipe'] });
     const stop = (): void => void child.kill('SIGINT');
     signal.addEventListener('abort', stop);
