@@ -292,6 +292,16 @@ describe('httpConnect', () => {
     });
   });
 
+  it('resets a client that ends its side before it has said where to', async () => {
+    const listener = await proxy();
+    for (const text of ['', request().slice(0, -2)]) {
+      const client = connect(stage, listener);
+      client.end(text);
+      expect(await fate(client)).to.equal('ECONNRESET');
+    }
+    expect(stage.recorder.options).to.have.length(0);
+  });
+
   it('answers a head that takes too long with 408', async () => {
     const listener = await proxy({ requestTimeoutMs: 20 });
     expect(await answerTo(listener, request().slice(0, -2))).to.match(/^HTTP\/1\.1 408 /);

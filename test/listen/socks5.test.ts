@@ -2,6 +2,7 @@ import { expect } from 'chai';
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import type { Socket } from 'node:net';
+import sinon from 'sinon';
 import { SocksClient } from 'socks';
 import {
   AllNodesFailedError,
@@ -207,6 +208,34 @@ describe('socks5', () => {
       expect(stage.recorder.options).to.have.length(0);
     });
   }
+
+  it('gives the whole answer to a client that goes on sending behind what is refused', async () => {
+    const listener = await proxy();
+    await stage.recorder.dial(HOST, port); // the connection to the node has no timer to set any more
+    const clock = sinon.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    stage.onEnd(() => clock.restore());
+    const bind = Buffer.from(REQUEST);
+    bind[4] = 2;
+    const client = send(listener, bind);
+    // More than the kernel holds: what is not read does not leave.
+    await new Promise<void>((resolve, reject) => {
+      client.write(Buffer.alloc(10_000_000), (error) => (error ? reject(error) : resolve()));
+    });
+    expect((await readAll(client)).toString('hex')).to.equal('050005070001000000000000');
+    client.end();
+    await until('no connection', () => listener.connections === 0);
+    expect(clock.countTimers()).to.equal(0);
+  });
+
+  it('resets a client that ends its side before it has said where to', async () => {
+    const listener = await proxy();
+    for (const bytes of [0, 3, REQUEST.length - 1]) {
+      const client = connect(stage, listener);
+      client.end(REQUEST.subarray(0, bytes));
+      await gone(client);
+    }
+    expect(stage.recorder.options).to.have.length(0);
+  });
 
   it('resets a client that takes too long to say where to', async () => {
     const listener = await proxy({ requestTimeoutMs: 20 });

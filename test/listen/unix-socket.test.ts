@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import {
   existsSync,
@@ -11,7 +11,7 @@ import {
   watch,
   writeFileSync,
 } from 'node:fs';
-import { createServer } from 'node:net';
+import net, { createServer } from 'node:net';
 import { join } from 'node:path';
 import { InvalidOptionError } from '../../lib/index.js';
 import { listen } from '../../lib/listen/index.js';
@@ -90,6 +90,34 @@ describe('listen: a UNIX socket', () => {
     expect(await rejection(opening())).to.include({ code: 'EADDRINUSE', syscall: 'listen' });
     await roundTrip(connect(stage, first));
     expect(readdirSync(directory)).to.deep.equal(['socket']);
+  });
+
+  it('does not replace one of which cannot be told whether somebody listens', async () => {
+    const program =
+      'net.createServer().listen({ path: process.argv[1], backlog: 1 }, () => console.log("up"))';
+    const busy = spawn(process.execPath, ['-e', program, path], { stdio: ['ignore', 'pipe', 'inherit'] });
+    stage.onEnd(async () => {
+      const exited = once(busy, 'exit');
+      busy.kill('SIGKILL');
+      await exited;
+    });
+    await once(busy.stdout, 'data');
+    busy.kill('SIGSTOP');
+    // It accepts no more, and sooner or later the kernel does not, either.
+    const knock = (): Promise<string | undefined> =>
+      new Promise((resolve) => {
+        const client = net.connect(path);
+        stage.onEnd(() => client.destroy());
+        client.once('connect', () => resolve('let in'));
+        client.once('error', ({ code }: NodeJS.ErrnoException) => resolve(code));
+      });
+    let answer = await knock();
+    while (answer === 'let in') answer = await knock();
+    expect(answer).to.equal('EAGAIN');
+    const error = await rejection(opening());
+    expect(error).to.include({ code: 'EADDRINUSE' });
+    expect(error.message).to.include('EAGAIN');
+    expect(lstatSync(path).isSocket()).to.equal(true);
   });
 
   const others: Record<string, () => void> = {
