@@ -1,5 +1,6 @@
+import type { ContainerName, LogOptions } from 'tunnel-dialer/kubelet';
 import { environmentHelp, KUBELET_HELP, KUBELET_OPTIONS, NODE_HELP, NODE_OPTIONS } from './access-options.js';
-import { integer, objectName, UsageError, type CommandLine } from './command-line.js';
+import { integer, UsageError, type CommandLine } from './command-line.js';
 
 export const HELP = `Usage: kubelet-logs --node ADDRESS [options] POD CONTAINER
        kubelet-logs --demo
@@ -58,21 +59,8 @@ export const OPTIONS = {
   verbose: { type: 'boolean', short: 'v' },
 } as const;
 
-export interface ContainerName {
-  readonly namespace: string;
-  readonly pod: string;
-  readonly container: string;
-}
-
-export interface LogOptions {
-  readonly follow?: boolean | undefined;
-  readonly tailLines?: number | undefined;
-  readonly sinceSeconds?: number | undefined;
-  /** RFC 3339. */
-  readonly sinceTime?: string | undefined;
-  readonly timestamps?: boolean | undefined;
-  readonly previous?: boolean | undefined;
-}
+/** What of a log is wanted. */
+export type WantedLog = Omit<LogOptions, keyof ContainerName | 'signal'>;
 
 /** @throws UsageError */
 export function containerFrom(line: CommandLine<typeof OPTIONS>): ContainerName {
@@ -83,14 +71,18 @@ export function containerFrom(line: CommandLine<typeof OPTIONS>): ContainerName 
     );
   }
   return {
-    namespace: objectName('the namespace', line.text('namespace') ?? 'default'),
-    pod: objectName('the pod', pod),
-    container: objectName('the container', container),
+    namespace: line.text('namespace') ?? 'default',
+    pod,
+    container,
   };
 }
 
-/** @throws UsageError */
-export function logOptionsFrom(line: CommandLine<typeof OPTIONS>): LogOptions {
+/**
+ * What of the log is wanted; whether there is such a time or name, the library judges.
+ *
+ * @throws UsageError
+ */
+export function logOptionsFrom(line: CommandLine<typeof OPTIONS>): WantedLog {
   return {
     follow: line.flag('follow'),
     timestamps: line.flag('timestamps'),
@@ -100,7 +92,7 @@ export function logOptionsFrom(line: CommandLine<typeof OPTIONS>): LogOptions {
   };
 }
 
-function tail(text: string | undefined): LogOptions {
+function tail(text: string | undefined): WantedLog {
   return text === undefined || text === 'all'
     ? {}
     : { tailLines: integer('--tail', text, 0, Number.MAX_SAFE_INTEGER) };
@@ -108,13 +100,11 @@ function tail(text: string | undefined): LogOptions {
 
 const SECONDS: Record<string, number> = { s: 1, m: 60, h: 3600, d: 86_400 };
 
-function since(text: string | undefined): LogOptions {
+function since(text: string | undefined): WantedLog {
   if (text === undefined) return {};
-  if (/^\d{4}-\d\d-\d\dT.*(Z|[+-]\d\d:\d\d)$/.test(text) && !Number.isNaN(Date.parse(text)))
-    return { sinceTime: text };
+  if (/^\d{4}-/.test(text)) return { sinceTime: text };
   const [, amount, unit = ''] = /^(\d+)([smhd])$/.exec(text) ?? [];
-  const sinceSeconds = Number(amount) * (SECONDS[unit] ?? NaN);
-  if (sinceSeconds > 0) return { sinceSeconds };
+  if (amount !== undefined) return { sinceSeconds: Number(amount) * (SECONDS[unit] ?? NaN) };
   throw new UsageError(
     `--since must be like 90s, 10m, 2h, 1d or 2026-01-31T12:00:00Z, got ${JSON.stringify(text)}`,
   );

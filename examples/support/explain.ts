@@ -74,6 +74,10 @@ const ARGUMENTS: Readonly<Record<string, string>> = {
   tokenFile: '--token-file',
   serverName: '--tls-server-name',
   insecureSkipTLSVerify: '--insecure-skip-tls-verify',
+  namespace: 'the namespace',
+  pod: 'the pod',
+  container: 'the container',
+  sinceSeconds: '--since',
   sinceTime: '--since',
   'at.host': '--listen',
 };

@@ -1,14 +1,15 @@
 import type { Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import type { ContainerName } from 'tunnel-dialer/kubelet';
 import { createDialer, openOnlyKubelet, type Access } from './access.js';
-import type { ContainerName, LogOptions } from './arguments.js';
+import type { WantedLog } from './arguments.js';
 import { reportingDialer, type Report } from './reporting.js';
 
 /** Where a log comes from, and how much of it is wanted. */
 export interface LogSource {
   readonly access: Access;
   readonly container: ContainerName;
-  readonly log: LogOptions;
+  readonly log: WantedLog;
 }
 
 export interface ReadOptions {

@@ -146,7 +146,7 @@ describe('examples: kubelet-logs', () => {
     'a certificate for other names': [
       () => rig.argv({ 'tls-server-name': 'node-2' }),
       1,
-      /the kubelet's certificate is refused .*node-1\); --tls-server-name takes one/,
+      /the kubelet's certificate is refused .*DNS:node-1 .*\); --tls-server-name takes one/,
     ],
     'something that speaks no TLS': [
       () => rig.argv({ 'kubelet-port': `${rig.ssh.spec.port}` }),
@@ -210,6 +210,12 @@ describe('examples: kubelet-logs', () => {
     "a wrong node's port": [() => rig.argv({ node: 'a:b' }), 2, /the port of --node must be a whole number/],
     'a wrong number of lines': [() => rig.argv({ tail: 'some' }), 2, /--tail must be a whole number/],
     'a wrong time': [() => rig.argv({ since: 'yesterday' }), 2, /--since must be like 90s.*"yesterday"/],
+    'a time that is none': [
+      () => rig.argv({ since: '2026-02-31T12:00' }),
+      2,
+      /--since must be a time as in RFC 3339.*"2026-02-31T12:00"/,
+    ],
+    'no seconds at all': [() => rig.argv({ since: '0s' }), 2, /--since must be .*1.*, got 0/],
     'an empty option': [() => rig.argv({ user: '' }), 2, /--user is empty/],
   };
   for (const [what, [argv, code, message]] of Object.entries(failures)) {
