@@ -8,7 +8,7 @@ import { command } from './command.js';
 import { startSite, startStage } from './demo-stage.js';
 import { explain, type Hints } from './explain.js';
 import { reportingDialer } from './reporting.js';
-import { untilStopped } from './until-stopped.js';
+import { endOrStay } from './until-stopped.js';
 
 type LocalListener = Listener<TcpAddress>;
 
@@ -91,7 +91,7 @@ export const portForward = command({
       }
       const [first] = listeners;
       if (isDemo && first !== undefined) await fetchFrom(first, say, signal);
-      return isDemo && !line.flag('stay') ? 0 : await untilStopped(signal);
+      return await endOrStay(line, signal);
     } finally {
       // At the end nobody is waited for.
       for (const listener of listeners) listener.destroy();

@@ -8,7 +8,7 @@ import { startSite, startStage } from './demo-stage.js';
 import { explain, type Hints } from './explain.js';
 import { reportingDialer } from './reporting.js';
 import { fetchThroughProxy } from './fetch-through-proxy.js';
-import { untilStopped } from './until-stopped.js';
+import { endOrStay } from './until-stopped.js';
 
 const NAME = 'socks';
 const DEMO_HOST = 'cart.shop.svc.cluster.local';
@@ -104,7 +104,7 @@ export const socks = command({
         say(`$ curl ${isHttp ? '--proxytunnel ' : ''}--proxy ${proxy.url} http://${DEMO_HOST}/`);
         say((await fetchThroughProxy(proxy.address, isHttp, `http://${DEMO_HOST}/`, signal)).trimEnd());
       }
-      return isDemo && !line.flag('stay') ? 0 : await untilStopped(signal);
+      return await endOrStay(line, signal);
     } finally {
       // At the end nobody is waited for.
       proxy.destroy();

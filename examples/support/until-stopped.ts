@@ -10,3 +10,11 @@ export async function untilStopped(signal: AbortSignal): Promise<never> {
   }
   throw signal.reason;
 }
+
+/** How a command ends that goes on until it is stopped: with exit code 0, but only as a demo that is not to stay. */
+export async function endOrStay(
+  line: { flag(option: 'demo' | 'stay'): boolean },
+  signal: AbortSignal,
+): Promise<number> {
+  return line.flag('demo') && !line.flag('stay') ? 0 : untilStopped(signal);
+}
