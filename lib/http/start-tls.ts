@@ -10,6 +10,8 @@ import type { PendingSocket } from './pending-socket.js';
 export function startTls(stream: PendingSocket, start: () => TLSSocket): TLSSocket {
   const { allowHalfOpen } = stream;
   stream.allowHalfOpen = true;
+  // Of what nobody reads, as of a socket of `node:net`; but the dialer's `close()` need not wait for it.
+  stream.once('end', () => stream.unref());
   const socket = start();
   socket.allowHalfOpen = allowHalfOpen;
   return socket;

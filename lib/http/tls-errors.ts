@@ -20,7 +20,7 @@ export function nameEndpoint(
   const destroy = socket._destroy.bind(socket);
   // An 'error' listener would come too late, and keep errors that nobody listens to from being thrown.
   socket._destroy = (error, callback) => {
-    if (error !== null && isOfTls(error, socket)) {
+    if (error !== null && !Object.isFrozen(error) && isOfTls(error, socket)) {
       const { message, stack } = error;
       const text = `${message.trimEnd()} (${String(node)}, ${formatEndpoint(host, port)})${advice(message, port)}`;
       Object.assign(error, { message: text, stack: stack?.replace(message, () => text), node });

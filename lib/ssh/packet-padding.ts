@@ -9,10 +9,15 @@ const MAX_PAYLOAD_BYTES = 256;
 /** Of a packet, before its payload: its length and the length of the padding (RFC 4253 §6). */
 const HEADER_BYTES = 4 + 1;
 
-/** What the packets of a cipher with a payload of one size have in common. */
+/** Blocks are of 8 or 16 bytes: what is the same in this has the same padding. */
+const BLOCK_BYTES = 16;
+
+/** What the packets of a cipher have in common whose payloads end at the same place of a block. */
 interface Layout {
-  readonly packetBytes: number;
-  readonly lengthField: number;
+  /** Of the whole, beside the payload. */
+  readonly overheadBytes: number;
+  /** What the length at the beginning counts, beside the payload. */
+  readonly countedBytes: number;
   readonly paddingBytes: number;
 }
 
@@ -28,23 +33,24 @@ export function poolPadding(cipher: PacketCipher): void {
   const allocPacket = cipher.allocPacket.bind(cipher);
   const layouts = new Map<number, Layout>();
   cipher.allocPacket = (payloadBytes) => {
-    const layout = layouts.get(payloadBytes);
-    if (layout !== undefined) return newPacket(layout, payloadBytes);
+    const layout = layouts.get(payloadBytes % BLOCK_BYTES);
+    if (layout !== undefined && payloadBytes <= MAX_PAYLOAD_BYTES) return newPacket(layout, payloadBytes);
     const packet = allocPacket(payloadBytes);
-    if (payloadBytes <= MAX_PAYLOAD_BYTES) layouts.set(payloadBytes, layoutOf(packet));
+    if (payloadBytes <= MAX_PAYLOAD_BYTES)
+      layouts.set(payloadBytes % BLOCK_BYTES, layoutOf(packet, payloadBytes));
     return packet;
   };
 }
 
-const layoutOf = (packet: Buffer): Layout => ({
-  packetBytes: packet.length,
-  lengthField: packet.readUInt32BE(0),
+const layoutOf = (packet: Buffer, payloadBytes: number): Layout => ({
+  overheadBytes: packet.length - payloadBytes,
+  countedBytes: packet.readUInt32BE(0) - payloadBytes,
   paddingBytes: packet.readUInt8(4),
 });
 
-function newPacket({ packetBytes, lengthField, paddingBytes }: Layout, payloadBytes: number): Buffer {
-  const packet = Buffer.allocUnsafe(packetBytes);
-  packet.writeUInt32BE(lengthField, 0);
+function newPacket({ overheadBytes, countedBytes, paddingBytes }: Layout, payloadBytes: number): Buffer {
+  const packet = Buffer.allocUnsafe(overheadBytes + payloadBytes);
+  packet.writeUInt32BE(countedBytes + payloadBytes, 0);
   packet[4] = paddingBytes;
   if (used + paddingBytes > POOL_BYTES) {
     randomFillSync(pool);
