@@ -10,7 +10,8 @@ import { sendStatus } from '../../lib/apiserver/send-status.js';
 import { StatusError } from '../../lib/apiserver/status-error.js';
 import { UpstreamClient } from '../../lib/apiserver/upstream/upstream-client.js';
 import { startApiServer, type ApiServer } from '../../lib/testing/index.js';
-import { Kubectl } from '../support/kubectl.js';
+import { describeFor } from '../support/applicability.js';
+import { Kubectl, kubectlHere } from '../support/kubectl.js';
 
 const pod = (name: string) => ({
   kind: 'Pod',
@@ -18,17 +19,12 @@ const pod = (name: string) => ({
   spec: { nodeName: 'node-1', containers: [] },
 });
 
-describe('apiserver: the real kubectl in front of what is passed through', function () {
-  this.timeout(30_000);
+describeFor(kubectlHere, 'apiserver: the real kubectl in front of what is passed through', () => {
   let server: ApiServer;
   let upstream: UpstreamClient;
   let front: Server;
   let url: string;
   const sockets = new Set<Socket>();
-
-  before(function () {
-    if (Kubectl.path === undefined) this.skip();
-  });
 
   beforeEach(async () => {
     server = await startApiServer({

@@ -14,8 +14,10 @@ import { HELP, OPTIONS, settingsFrom } from '../../examples/support/apiserver-pr
 import { optionsIn } from '../../examples/support/apiserver-proxy/config-file.js';
 import { CommandLine } from '../../examples/support/command-line.js';
 import { startApiServer, type ApiObject, type ApiRule, type ApiServer } from '../../lib/testing/index.js';
+import { describeFor } from '../support/applicability.js';
 import { read, rejection } from '../support/dialer.js';
 import { findProgram } from '../support/find-program.js';
+import { kubectlHere } from '../support/kubectl.js';
 import { CommandHost, Rig } from './rig.js';
 import { firstMatch, type Script, type SpawnOptions } from './script.js';
 
@@ -58,8 +60,10 @@ interface Proxy extends Script {
 }
 
 const kubectl = findProgram('kubectl');
-const withKubectl = kubectl === undefined ? it.skip : it;
-const here = kubectl === undefined ? 'not run: there is no kubectl here' : 'with the kubectl that is here';
+
+/** `it` for a test that needs kubectl. */
+const withKubectl = (title: string, body: () => void | Promise<void>): void =>
+  describeFor(kubectlHere, 'with kubectl', () => void it(title, body));
 
 describe('examples: apiserver-proxy', () => {
   let rig: Rig;
@@ -297,7 +301,7 @@ describe('examples: apiserver-proxy', () => {
     expect(HELP).to.include('--config');
   });
 
-  withKubectl(`has a manifest that kubectl takes (${here})`, () => {
+  withKubectl(`has a manifest that kubectl takes`, () => {
     // Of what needs no cluster, this reads each object by its schema.
     const argv = ['label', '--local', '-f', 'examples/deploy/apiserver-proxy.yaml', 'read=yes', '-o', 'name'];
     const environment = { ...process.env, KUBECONFIG: rig.path('none') };
@@ -306,7 +310,7 @@ describe('examples: apiserver-proxy', () => {
     expect(objects).to.include('deployment.apps/apiserver-proxy');
   });
 
-  withKubectl(`lets an exec go on after SIGTERM (${here})`, async () => {
+  withKubectl(`lets an exec go on after SIGTERM`, async () => {
     const proxy = await started();
     const kubeconfig = await rig.file(
       'kubeconfig',
@@ -333,7 +337,7 @@ describe('examples: apiserver-demo', () => {
   beforeEach(async () => (rig = await Rig.start()));
   afterEach(() => rig.end());
 
-  withKubectl(`tries everything with --once, and ends with exit code 0 (${here})`, async () => {
+  withKubectl(`tries everything with --once, and ends with exit code 0`, async () => {
     const environment = { PATH: process.env.PATH ?? '' };
     const { stdout, ended } = rig.spawn('apiserver-demo.ts', ['--once'], { environment });
     const shown = await text(stdout);

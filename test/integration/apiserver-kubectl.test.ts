@@ -12,9 +12,10 @@ import { buffer, text } from 'node:stream/consumers';
 import { promisify } from 'node:util';
 import { apiserverProxy, SERVER_OPTIONS } from '../../lib/apiserver/index.js';
 import { startApiServer, startKubelet, type Kubelet } from '../../lib/testing/index.js';
+import { describeFor } from '../support/applicability.js';
 import { read, until } from '../support/dialer.js';
 import { startEndpoint } from '../support/endpoints.js';
-import { Kubectl } from '../support/kubectl.js';
+import { Kubectl, kubectlHere } from '../support/kubectl.js';
 import { NODE, Stage } from './stage.js';
 
 const run = promisify(execFile);
@@ -23,9 +24,8 @@ const POD = { namespace: 'shop', name: 'cart' };
 const WANTED = ['-n', POD.namespace];
 
 /** The real kubectl, an apiserver proxy, a real sshd, and a kubelet behind it. */
-(Kubectl.path === undefined ? describe.skip : describe)(
-  'kubectl through the apiserver proxy and a real sshd',
-  function () {
+describeFor(kubectlHere, 'kubectl through the apiserver proxy and a real sshd', () => {
+  describe('of this machine', function () {
     this.timeout(120_000);
     const stage = new Stage();
     afterEach(() => stage.end());
@@ -105,7 +105,6 @@ const WANTED = ['-n', POD.namespace];
       expect(await following).to.include({ code: 0, stdout: 'one\ntwo\n' });
     });
 
-    // AC-32: a kubelet that does not know v5, which kubectl speaks over WebSocket.
     for (const [transport, environment] of [
       ['WebSocket', {}],
       ['SPDY', { KUBECTL_REMOTE_COMMAND_WEBSOCKETS: 'false' }],
@@ -221,5 +220,5 @@ const WANTED = ['-n', POD.namespace];
         });
       }
     }
-  },
-);
+  });
+});

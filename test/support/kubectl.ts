@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Feature } from './applicability.js';
 import { findProgram } from './find-program.js';
 
 /** How a kubectl has ended. */
@@ -10,6 +11,9 @@ export interface KubectlResult {
   readonly stdout: string;
   readonly stderr: string;
 }
+
+/** A kubectl on the PATH. */
+export const kubectlHere: Feature = { name: 'kubectl', present: findProgram('kubectl') !== undefined };
 
 /** The real kubectl, with a kubeconfig and a home of its own. */
 export class Kubectl implements AsyncDisposable {

@@ -2,17 +2,17 @@ import { expect } from 'chai';
 import http2 from 'node:http2';
 import https from 'node:https';
 import { Agent, request as undiciRequest } from 'undici';
-import { createAuthority } from '../../lib/testing/certificates.js';
-import type { Dialer } from '../../lib/index.js';
+import { createAuthority } from '../../../lib/testing/certificates.js';
+import type { Dialer } from '../../../lib/index.js';
 import {
   http2Connection,
   httpsAgent,
   httpsConnection,
   undiciConnector,
   type TunnelTlsConnectionOptions,
-} from '../../lib/http/index.js';
-import { rejection } from '../support/dialer.js';
-import { Stage } from './stage.js';
+} from '../../../lib/http/index.js';
+import { rejection } from '../../support/dialer.js';
+import { Stage } from '../stage.js';
 
 const authority = createAuthority('cluster-ca');
 const { certificate: cert, privateKey: key } = authority.issue({
