@@ -1,4 +1,5 @@
 import type { Duplex } from 'node:stream';
+import { spelledOut } from '../printable.js';
 import type { Caller } from './access.js';
 import type { ProxyRequest, ProxyResponse } from './exchange.js';
 import { splitUrl } from './node-bound.js';
@@ -41,7 +42,7 @@ export function watchAnswer(
     const answered = isUpgrade ? watch.status : client.headersSent ? client.statusCode : undefined;
     onAnswer({
       method: request.method ?? '',
-      path: splitUrl(request.url).path,
+      path: spelledOut(splitUrl(request.url).path),
       status: answered,
       isUpgrade,
       user: watch.caller?.userName,

@@ -10,11 +10,12 @@ import { apiserverParts, type ApiserverParts, type ApiserverPartsOptions } from 
 import { passThrough, passThroughUpgrade } from './pass-through.js';
 import { asStatusError, sendStatus } from './send-status.js';
 import { StatusError } from './status-error.js';
+import { isGone, turnOf } from './turn-of.js';
 import { sendStatusOnSocket } from './upgrade/send-status.js';
 
 /** Options of {@link apiserverProxy}. */
 export interface ApiserverProxyOptions extends ApiserverPartsOptions {
-  /** Called when a request has been answered, for an access log. No part of it is secret; a query may be. */
+  /** Called when a request has been answered, for an access log. No part of it is secret. */
   onAnswer?: ((answered: AnsweredRequest) => void) | undefined;
 }
 
@@ -54,6 +55,8 @@ export class ApiserverProxy implements AsyncDisposable {
     const watch = watchAnswer(request, response, this.#onAnswer);
     this.#track(async () => {
       try {
+        await turnOf({ request, response });
+        if (isGone({ request, response })) return;
         const caller = await this.#callerOf(request);
         watch.caller = caller;
         const route = this.#nodeBound.routeOf(request);

@@ -35,7 +35,7 @@ const SUBRESOURCES: Readonly<Record<RouteKind, Pick<RequestAttributes, 'resource
   'pod-portforward': { resource: 'pods', subresource: 'portforward' },
 };
 
-/** Those that run or reach something in a pod, for which a GET counts as a POST, too. */
+/** Those that run or reach something in a pod, for which a GET counts as a POST, too. So does an upgrade at a node, whose kubelet runs commands. */
 const STREAMING: ReadonlySet<RouteKind> = new Set(['pod-exec', 'pod-attach', 'pod-portforward']);
 
 /**
@@ -45,7 +45,7 @@ const STREAMING: ReadonlySet<RouteKind> = new Set(['pod-exec', 'pod-attach', 'po
  * @param name - as in the path: with scheme and port where there are any, as RequestInfo has it
  * @throws {@link StatusError} 405
  */
-export function attributesOf(route: Route, method: string): readonly RequestAttributes[] {
+export function attributesOf(route: Route, method: string, isUpgraded = false): readonly RequestAttributes[] {
   const verb = VERBS[method];
   if (verb === undefined || !METHODS[route.kind].includes(method))
     throw new StatusError(
@@ -58,6 +58,9 @@ export function attributesOf(route: Route, method: string): readonly RequestAttr
     ...('namespace' in route && { namespace: route.namespace }),
     name: 'target' in route ? route.target : route.name,
   };
-  const verbs: readonly Verb[] = verb === 'get' && STREAMING.has(route.kind) ? ['get', 'create'] : [verb];
+  const verbs: readonly Verb[] =
+    verb === 'get' && (STREAMING.has(route.kind) || (isUpgraded && route.kind === 'node-proxy'))
+      ? ['get', 'create']
+      : [verb];
   return verbs.map((each) => ({ ...attributes, verb: each }));
 }

@@ -10,6 +10,7 @@ import { PodLogs } from './services/pod-logs.js';
 import { PodPortForward, PodStreams } from './services/pod-streams.js';
 import { Pods } from './services/pods.js';
 import { Proxied } from './services/proxied.js';
+import { isGone, turnOf } from './turn-of.js';
 import { sendStatusOnSocket } from './upgrade/send-status.js';
 
 /** Serves some of the paths of a kube-apiserver, and leaves the others alone. */
@@ -50,7 +51,9 @@ function handlerOf(parts: ApiserverParts, kind: RouteKind): ApiserverHandler {
       const route = bound.routeOf(request);
       if (route === undefined) return false;
       try {
-        await bound.request({ request, response }, route, await access.authenticate(request));
+        await turnOf({ request, response });
+        if (!isGone({ request, response }))
+          await bound.request({ request, response }, route, await access.authenticate(request));
       } catch (error) {
         sendStatus({ request, response }, asStatusError(error));
       }

@@ -3,6 +3,7 @@ import type { Duplex } from 'node:stream';
 import type { Access, Caller } from './access.js';
 import { attributesOf } from './attributes.js';
 import type { Exchange, ProxyRequest, ProxyResponse, UpgradeExchange } from './exchange.js';
+import { isUpgrade } from './upgrade/is-upgrade.js';
 import { routeOf, type Route, type RouteKind } from './routes.js';
 import { StatusError } from './status-error.js';
 
@@ -84,11 +85,13 @@ export class NodeBound {
       if (!('statusCode' in client) || !client.writableFinished) gone.abort(new Error('the client has gone'));
     };
     client.once('close', onClose);
+    if (client.destroyed) onClose();
     try {
+      gone.signal.throwIfAborted();
       const method = request.method ?? '';
       const { search } = splitUrl(request.url);
       const query = new URLSearchParams(search);
-      for (const attributes of attributesOf(route, method))
+      for (const attributes of attributesOf(route, method, isUpgrade(request)))
         await this.#access.authorize(caller, attributes, gone.signal);
       if (query.get('dryRun')) throw new StatusError(400, 'BadRequest', 'dryRun is not supported');
       const service = this.#services[route.kind] as Service;

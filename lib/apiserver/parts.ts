@@ -16,8 +16,8 @@ export interface ApiserverPartsOptions {
   /** How kubelets are verified, and the client certificate that they are shown. */
   kubelet: KubeletBackendOptions;
   /**
-   * Whose rights look nodes, pods and services up: `'proxy'`, as in kube-apiserver, where who may exec need not be allowed to get pods; or
-   * `'caller'`, with which the proxy needs none. Default: `'proxy'`.
+   * Whose rights look pods and services up: `'proxy'`, as in kube-apiserver, where who may exec need not be allowed to get pods; or `'caller'`.
+   * Nodes are looked up by the proxy always. Default: `'proxy'`.
    */
   lookupsAs?: 'proxy' | 'caller' | undefined;
   /** Authorities of callers' certificates, as of {@link ReviewedAccess}. Default: certificates count for nothing. */

@@ -43,7 +43,7 @@ type Field = readonly [name: string, value: string];
  */
 export async function passThrough({ exchange, caller, upstream, clientAddress }: PassThrough): Promise<void> {
   const { request } = exchange;
-  const path = upstream.pathOf(pathOf(request.url));
+  const path = upstream.pathOf(pathOf(request.url, upstream.pathOf('') !== ''));
   const { authority } = upstream;
   const address = clientAddress ?? addressOf(request.socket.remoteAddress);
   const given = requestHead(request, { authority, clientAddress: address, forwardedUri: undefined });
@@ -66,7 +66,7 @@ export async function passThroughUpgrade(passage: PassThroughUpgrade): Promise<v
   ].filter((address) => address !== undefined);
   const chain: Field[] = forwardedFor.length === 0 ? [] : [['X-Forwarded-For', forwardedFor.join(', ')]];
   const head = upgradeHead(request, {
-    path: upstream.pathOf(pathOf(request.url)),
+    path: upstream.pathOf(pathOf(request.url, upstream.pathOf('') !== '')),
     host: upstream.authority,
     withheld: (name) => name === 'x-forwarded-for' || isIdentity(name),
     // A token among the subprotocols is in `Authorization` by now.
@@ -79,9 +79,13 @@ export async function passThroughUpgrade(passage: PassThroughUpgrade): Promise<v
 }
 
 /** Path and query, byte for byte; of a target in absolute form (RFC 9112 §3.2.2) what follows the host. */
-function pathOf(target = ''): string {
-  const [, path = ''] = /^(?:https?:\/\/[^/?#@]+)?(\/[!-~]*)$/i.exec(target) ?? [];
-  if (path !== '') return path;
+function pathOf(target: string | undefined, isPrefixed: boolean): string {
+  const [, path = ''] = /^(?:https?:\/\/[^/?#@]+)?(\/[!-~]*)$/i.exec(target ?? '') ?? [];
+  // What the server's URL has before it is not to be climbed out of.
+  const isDotted = (path.split('?', 1)[0] ?? '')
+    .split(/[/\\]|%2f|%5c/i)
+    .some((segment) => /^(\.|%2e){1,2}$/i.test(segment));
+  if (path !== '' && !(isDotted && isPrefixed)) return path;
   throw new StatusError(400, 'BadRequest', 'the request target is malformed');
 }
 

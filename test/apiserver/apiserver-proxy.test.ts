@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import { once } from 'node:events';
 import { text } from 'node:stream/consumers';
+import tls from 'node:tls';
 import { WebSocket } from 'ws';
 import { until } from '../support/dialer.js';
 import { ClusterStage, POD_ADDRESS } from './cluster-stage.js';
@@ -210,6 +211,23 @@ describe('apiserverProxy', () => {
       log.on('error', () => undefined).destroy();
       await until('the kubelet does not', () => stage.kubelet.open.logs === 0);
       await until('nothing is under way', () => stage.proxy.underWay === 0);
+    });
+
+    it('are asked for one after the other on a connection, and all given up when it is cut', async () => {
+      const ca = stage.apiServer.certificateAuthority;
+      const { hostname, port } = new URL(stage.url);
+      const client = tls.connect({ host: hostname, port: Number(port), ca });
+      await once(client, 'secureConnect');
+      client.on('error', () => undefined).resume();
+      const { authorization = '' } = stage.as('admin');
+      const request = `GET ${LOG}?follow=true HTTP/1.1\r\nHost: x\r\nAuthorization: ${authorization}\r\n\r\n`;
+      client.write(request.repeat(50));
+      stage.kubelet.container('shop', 'cart', 'app').print('hello');
+      await until('all have come', () => stage.proxy.underWay === 50);
+      await until('one is followed', () => stage.kubelet.open.logs === 1);
+      client.destroy();
+      await until('nothing is under way', () => stage.proxy.underWay === 0 && stage.kubelet.open.logs === 0);
+      expect(stage.kubelet.requests.length).to.equal(1);
     });
 
     for (const [path, status, message] of [

@@ -44,6 +44,13 @@ describe('attributesOf', () => {
     });
   }
 
+  it('ask for create of an upgrade at a node, whose kubelet runs commands', () => {
+    const route = routeOf('/api/v1/nodes/n/proxy/exec/ns/p/c') ?? expect.fail('no route');
+    expect(attributesOf(route, 'GET', true).map(({ verb }) => verb)).to.deep.equal(['get', 'create']);
+    const pod = routeOf('/api/v1/namespaces/ns/pods/p/proxy/') ?? expect.fail('no route');
+    expect(attributesOf(pod, 'GET', true).map(({ verb }) => verb)).to.deep.equal(['get']);
+  });
+
   for (const [method, path] of [
     ['TRACE', '/api/v1/nodes/n/proxy/'],
     ['CONNECT', '/api/v1/nodes/n/proxy/'],

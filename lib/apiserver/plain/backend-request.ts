@@ -13,6 +13,9 @@ const MAX_HEAD_BYTES = 2 ** 20;
 /** Answers before the answer (RFC 9110 §15.2) that a backend may send. */
 const MAX_INFORMATION = 100;
 
+/** Of all of them together, in characters: they go to the client whether it reads or not. */
+const MAX_INFORMATION_BYTES = 256 * 1024;
+
 /** As many kept connections may turn out to be dead before one request; a new one is not tried again. */
 const MAX_DEAD = 16;
 
@@ -96,10 +99,13 @@ export class BackendRequest {
   #answerTo(request: ClientRequest): Promise<IncomingMessage> {
     return new Promise((resolve, reject) => {
       let informed = 0;
+      let informedBytes = 0;
       let isAnswered = false;
       request.on('information', ({ statusCode, rawHeaders }: Information) => {
         informed += 1;
-        if (informed > MAX_INFORMATION) request.destroy(new Error('too many informational answers'));
+        informedBytes += rawHeaders.join('').length;
+        if (informed > MAX_INFORMATION || informedBytes > MAX_INFORMATION_BYTES)
+          request.destroy(new Error('too many informational answers'));
         else this.#question.inform(statusCode, rawHeaders);
       });
       // What happens later happens to the answer, too.

@@ -2,6 +2,7 @@ import { ServerResponse } from 'node:http';
 import type { Backend } from '../backend.js';
 import type { Exchange } from '../exchange.js';
 import { StatusError } from '../status-error.js';
+import { turnOf } from '../turn-of.js';
 import { informationFields } from './answer-head.js';
 import { BackendRequest } from './backend-request.js';
 import { clientAnswer } from './client-answer.js';
@@ -58,10 +59,13 @@ export async function carryPlain({ exchange, backend, path, head, links }: Plain
   const download = new Download({ client, asked, method: request.method, links });
   await new Promise<void>((resolve, reject) => {
     response.on('drain', () => download.resume());
-    response.once('close', () => {
+    const onGone = (): void => {
       download.giveUp();
       resolve();
-    });
+    };
+    response.once('close', onGone);
+    // A stream of HTTP/2 that is reset while it is being uploaded closes only when somebody reads on.
+    if (!(response instanceof ServerResponse)) response.stream.once('aborted', onGone);
     asked
       .answer()
       .then((answer) => download.begin(answer))
@@ -70,19 +74,5 @@ export async function carryPlain({ exchange, backend, path, head, links }: Plain
         if (client.isGone) resolve();
         else reject(error);
       });
-  });
-}
-
-/** Waits until nothing is left to be answered before it on the same connection (RFC 9112 §9.3.2): only then does Node tell that a client is gone. */
-async function turnOf({ request, response }: Exchange): Promise<void> {
-  if (!(response instanceof ServerResponse) || response.socket !== null || request.destroyed) return;
-  await new Promise<void>((resolve) => {
-    const done = (): void => {
-      response.off('socket', done);
-      request.off('close', done);
-      resolve();
-    };
-    response.once('socket', done);
-    request.once('close', done);
   });
 }

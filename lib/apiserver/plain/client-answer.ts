@@ -93,7 +93,8 @@ class Http2Answer implements ClientAnswer {
   }
 
   get isGone(): boolean {
-    return this.#response.stream.destroyed;
+    const { stream } = this.#response;
+    return stream.closed || stream.destroyed;
   }
 
   begin({ status, fields, trailers }: AnswerHead): void {
@@ -105,7 +106,7 @@ class Http2Answer implements ClientAnswer {
 
   inform(status: number, fields: readonly Field[]): void {
     const { stream } = this.#response;
-    if (stream.headersSent || (status !== 102 && status !== 103)) return;
+    if (this.isGone || stream.headersSent || (status !== 102 && status !== 103)) return;
     stream.additionalHeaders({ ...headersOf(fields), ':status': status });
   }
 

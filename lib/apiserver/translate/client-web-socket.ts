@@ -9,7 +9,7 @@ import { ClientGoneError } from '../upgrade/attempt.js';
 import { membersOf } from '../upgrade/is-upgrade.js';
 
 /** A message as large as a kubelet takes. */
-const MAX_MESSAGE_BYTES = 32 * 1024 * 1024;
+const MAX_MESSAGE_BYTES = 1024 * 1024;
 /** How long a client may take to answer a close frame. */
 const CLOSE_MS = 5000;
 /** How often a client is looked at whose words are not waited for: nothing else would tell that it is gone. */
@@ -42,6 +42,18 @@ export class ClientWebSocket {
       });
     });
     if (signal?.aborted === true) cut();
+  }
+
+  /**
+   * Refuses what `accept` would refuse, before anything is begun for it at a kubelet.
+   *
+   * @throws {@link StatusError} 400 for what is no WebSocket (RFC 6455 §4.2.1), 500 where the package `ws` is missing
+   */
+  static judge({ request }: UpgradeExchange): void {
+    loadWs();
+    const { 'sec-websocket-key': key = '', 'sec-websocket-version': version } = request.headers;
+    if (request.method === 'GET' && version === '13' && /^[+/0-9A-Za-z]{22}==$/.test(key)) return;
+    throw new StatusError(400, 'BadRequest', 'unable to upgrade: this is no WebSocket of version 13');
   }
 
   /**

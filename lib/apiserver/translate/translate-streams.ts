@@ -43,6 +43,7 @@ export async function translateStreams(relay: UpgradeRelay): Promise<void> {
   const { upgrade, signal, path, onAnswer } = relay;
   if (!isTranslated(upgrade.request))
     throw new StatusError(400, 'BadRequest', `unable to upgrade: the client does not offer ${V5}`);
+  ClientWebSocket.judge(upgrade);
   const opened = await openSpdy(relay, [V4]);
   if (opened === undefined) return;
   const session = new SpdySession(opened.socket, { side: 'client' });

@@ -29,6 +29,7 @@ export async function tunnelPortForward(relay: UpgradeRelay): Promise<void> {
   if (protocols.length === 0) {
     throw new StatusError(400, 'BadRequest', 'unable to upgrade: no tunneling spdy protocols provided');
   }
+  ClientWebSocket.judge(upgrade);
   const opened = await openSpdy(relay, protocols);
   if (opened === undefined) return;
   const { socket } = opened;
