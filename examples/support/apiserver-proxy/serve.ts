@@ -64,8 +64,9 @@ export async function serve(
       say(`https://${written(await front.listen(settings.listen))} stands in front of ${server}`);
       say(`http://${written(statusServer.address() as AddressInfo)} tells how the tunnels fare`);
       await untilStopped(signal).catch(() => undefined);
+      const drained = front.drain(settings.drainMs);
       say(`stops; ${proxy.underWay} requests may go on for ${settings.drainMs / 1000} s`);
-      await front.drain(settings.drainMs);
+      await drained;
       dialer.destroy();
       // What was cut is told to the access log, too.
       await proxy.close();
