@@ -210,6 +210,18 @@ describe('apiserver: a plain request over HTTP/2', () => {
     await Promise.all(stage.outcomes);
   });
 
+  it('of whose body no byte comes reaches the backend all the same, which may answer it', async () => {
+    await stage.http('p', (_request, response) => response.writeHead(422).end());
+    const stream = session.request({ ':path': `${prefixOf('p')}/`, ':method': 'PUT' }, { endStream: false });
+    const [headers] = (await once(
+      stream.on('error', () => undefined),
+      'response',
+    )) as [Headers];
+    expect(headers[':status']).to.equal(422);
+    stream.close(http2.constants.NGHTTP2_CANCEL);
+    await Promise.all(stage.outcomes);
+  });
+
   it('with a method in lower case is not taken for another', async () => {
     await stage.http('p', mirror);
     const { headers } = await fetch({ ':method': 'get' });

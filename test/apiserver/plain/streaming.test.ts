@@ -205,6 +205,21 @@ describe('apiserver: the bodies of a plain request', () => {
     expect(ended).to.equal(false);
   });
 
+  for (const [framing, headers] of [
+    ['chunks', {}],
+    ['a length', { 'Content-Length': 1000 }],
+  ] as const)
+    it(`of which no byte comes: the backend hears of the request all the same, and may answer it: delimited by ${framing}`, async () => {
+      await stage.http('p', (_incoming, response) => response.writeHead(422).end());
+      const outgoing = await stage.request(`${prefixOf('p')}/`, { method: 'PUT', headers });
+      const answered = once(outgoing, 'response') as Promise<[IncomingMessage]>;
+      outgoing.flushHeaders();
+      const [response] = await answered;
+      expect(response.statusCode).to.equal(422);
+      outgoing.on('error', () => undefined).destroy();
+      await nothingLeft();
+    });
+
   it('of which the backend wants no more: its answer arrives, and the connection to the client is used on', async () => {
     await stage.http('p', (incoming, response) => {
       if (incoming.method === 'GET') response.end('again');
