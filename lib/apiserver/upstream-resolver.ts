@@ -44,7 +44,7 @@ export interface UpstreamResolverOptions {
   cacheMs?: number | undefined;
   /**
    * Who asks for pods, services and their endpoints. `caller` needs a caller who may `get` pods and services and `list` endpointslices,
-   * `proxy` a proxy that may. Default: `caller`.
+   * `proxy` a proxy that may. Default: `proxy`, as in kube-apiserver, where who may exec need not be allowed to get pods.
    */
   lookupsAs?: LookupIdentity | undefined;
   /**
@@ -58,7 +58,7 @@ const MAX_KNOWN = 1024;
 
 const checkOptions = objectOf({
   cacheMs: withDefault(milliseconds(), 5000),
-  lookupsAs: withDefault(oneOf('caller', 'proxy'), 'caller'),
+  lookupsAs: withDefault(oneOf('caller', 'proxy'), 'proxy'),
   nodesAs: withDefault(oneOf('caller', 'proxy'), 'proxy'),
 } satisfies Record<keyof UpstreamResolverOptions, Check<unknown>>);
 

@@ -37,7 +37,8 @@ describe('apiserver: the resolver over an upstream', () => {
     upstream = new FakeUpstream();
   });
 
-  const resolver = (options?: UpstreamResolverOptions): Resolver => upstreamResolver(upstream, options);
+  const resolver = (options?: UpstreamResolverOptions): Resolver =>
+    upstreamResolver(upstream, { lookupsAs: 'caller', ...options });
 
   it('reads of a node where its kubelet is', async () => {
     upstream.answers['/api/v1/nodes/node-1'] = {
@@ -243,7 +244,14 @@ describe('apiserver: the resolver over an upstream', () => {
       upstream.answers[POD] = { kind: 'Pod' };
     });
 
-    it("is the caller's, but for nodes", async () => {
+    it("is the proxy's, as in kube-apiserver", async () => {
+      const asking = upstreamResolver(upstream);
+      await asking.pod('shop', 'cart', alice);
+      await asking.node('n', alice);
+      expect(upstream.asked).to.deep.equal([`proxy ${POD}`, 'proxy /api/v1/nodes/n']);
+    });
+
+    it("is the caller's if they are to be asked for, but for nodes", async () => {
       const asking = resolver();
       await asking.pod('shop', 'cart', alice);
       await asking.node('n', alice);
@@ -354,7 +362,7 @@ describe('apiserver: the resolver over an upstream', () => {
       [{ lookupsAs: 'anybody' }, 'lookupsAs'],
       [{ cache: 1 }, 'cache'],
     ] as const)
-      expect(thrownBy(() => resolver(options as object)))
+      expect(thrownBy(() => upstreamResolver(upstream, options as object)))
         .to.be.instanceOf(InvalidOptionError)
         .and.include({ option });
   });
