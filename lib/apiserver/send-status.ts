@@ -2,6 +2,7 @@ import type { ServerResponse } from 'node:http';
 import { messageOf } from '../errors.js';
 import { printable } from '../printable.js';
 import type { Exchange, ProxyResponse } from './exchange.js';
+import { statusAnswer } from './status-answer.js';
 import { StatusError } from './status-error.js';
 
 const MAX_MESSAGE_LENGTH = 500;
@@ -23,15 +24,10 @@ export function sendStatus({ request, response }: Exchange, error: StatusError):
     breakOff(response);
     return;
   }
-  const body = Buffer.from(`${JSON.stringify(error)}\n`);
+  const { fields, body } = statusAnswer(error);
   // HTTP/2 has the same calls, with other types.
   const http1 = response as ServerResponse;
-  http1.writeHead(error.code, {
-    'Cache-Control': 'no-cache, private',
-    'Content-Type': 'application/json',
-    'Content-Length': body.length,
-    'X-Content-Type-Options': 'nosniff',
-  });
+  http1.writeHead(error.code, fields);
   http1.end(request.method === 'HEAD' ? '' : body);
 }
 

@@ -22,6 +22,8 @@ export interface StatusDetails {
     readonly message?: string;
     readonly field?: string;
   }[];
+  /** When to try again, also told as `Retry-After`. */
+  readonly retryAfterSeconds?: number;
 }
 
 /** An answer of the apiserver that is no success; it becomes a `Status` of `meta/v1`. */

@@ -1,19 +1,7 @@
+import { HOP_BY_HOP } from '../hop-by-hop.js';
+
 /** A header or trailer field. */
 export type Field = readonly [name: string, value: string];
-
-/** What belongs to one connection only (RFC 9110 §7.6.1, and what Go's `httputil.ReverseProxy` counts among it). */
-const HOP_BY_HOP: ReadonlySet<string> = new Set([
-  'connection',
-  'http2-settings',
-  'keep-alive',
-  'proxy-authenticate',
-  'proxy-authorization',
-  'proxy-connection',
-  'te',
-  'trailer',
-  'transfer-encoding',
-  'upgrade',
-]);
 
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 const UNSENDABLE = /[^\t\x20-\x7e\x80-\xff]/;

@@ -1,10 +1,6 @@
 import type { IncomingMessage } from 'node:http';
+import { isIdentity } from '../access/identity-headers.js';
 import type { HeadRules } from './request-head.js';
-
-/** What says who somebody is, which is nobody's business behind the proxy; names in lower case, with `-` for `_`. */
-function isIdentity(name: string): boolean {
-  return name === 'authorization' || name.startsWith('impersonate-') || name.startsWith('x-remote-');
-}
 
 /**
  * How the head of an upgrade goes on to a kubelet, a pod or a service: without credentials, and with the client's address in `X-Forwarded-For`,

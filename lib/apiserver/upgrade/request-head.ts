@@ -1,5 +1,6 @@
 import { validateHeaderName, validateHeaderValue, type IncomingMessage } from 'node:http';
 import { printable } from '../../printable.js';
+import { HOP_BY_HOP } from '../hop-by-hop.js';
 import { StatusError } from '../status-error.js';
 import { membersOf, upgradeRequired } from './is-upgrade.js';
 import { withoutBearer } from './subprotocols.js';
@@ -25,19 +26,7 @@ export interface RequestHead {
   readonly bodyBytes: number;
 }
 
-/** Of one connection, not of the request (RFC 9110 §7.6.1), or of no use in an upgrade. */
-const HOP_BY_HOP: ReadonlySet<string> = new Set([
-  'connection',
-  'http2-settings',
-  'keep-alive',
-  'proxy-authenticate',
-  'proxy-authorization',
-  'proxy-connection',
-  'te',
-  'trailer',
-]);
-
-/** What a client cannot take from a request by naming it in `Connection`. */
+/** What an upgrade keeps, and a client cannot take from it by naming it in `Connection`. */
 const END_TO_END: ReadonlySet<string> = new Set(['content-length', 'host', 'upgrade', 'x-forwarded-for']);
 
 /** Protocols in which the client would go on with further requests, past everything that is decided for each. */
@@ -96,17 +85,14 @@ function* keptFields(
   fields: readonly Field[],
   { withheld, host, passesBearer }: HeadRules,
 ): Generator<Field> {
-  const named = new Set(
-    valuesOf(fields, 'connection')
-      .flatMap(membersOf)
-      .map(comparable)
-      .filter((name) => !END_TO_END.has(name)),
-  );
+  const named = new Set(valuesOf(fields, 'connection').flatMap(membersOf).map(comparable));
+  const isHopByHop = (name: string): boolean =>
+    !END_TO_END.has(name) && (HOP_BY_HOP.has(name) || named.has(name));
   const subprotocols = valuesOf(fields, WS_PROTOCOL);
   const offered = [...(passesBearer === true ? subprotocols : withoutBearer(subprotocols))];
   for (const [given, value] of fields) {
     const name = comparable(given);
-    if (HOP_BY_HOP.has(name) || named.has(name) || withheld(name)) continue;
+    if (isHopByHop(name) || withheld(name)) continue;
     if (name === 'host') yield [given, host ?? value];
     else if (name !== WS_PROTOCOL) yield [given, value];
     // All of them at the first one's place: what they say is one list.

@@ -1,5 +1,6 @@
 import { STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
+import { statusAnswer } from '../status-answer.js';
 import type { StatusError } from '../status-error.js';
 import { leave } from './leave.js';
 
@@ -10,14 +11,11 @@ import { leave } from './leave.js';
 export function sendStatusOnSocket(socket: Duplex, error: StatusError): void {
   socket.on('error', () => undefined);
   if (socket.destroyed || socket.writableEnded) return;
-  const body = Buffer.from(`${JSON.stringify(error)}\n`);
+  const { fields, body } = statusAnswer(error);
   const head = [
     `HTTP/1.1 ${error.code} ${STATUS_CODES[error.code] ?? ''}`,
-    'Cache-Control: no-cache, private',
-    'Content-Type: application/json',
-    `Content-Length: ${body.length}`,
+    ...Object.entries(fields).map(([name, value]) => `${name}: ${value}`),
     `Date: ${new Date().toUTCString()}`,
-    'X-Content-Type-Options: nosniff',
     'Connection: close',
   ];
   socket.write(Buffer.concat([Buffer.from(`${head.join('\r\n')}\r\n\r\n`), body]));
