@@ -2,10 +2,10 @@ import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { Dialer } from '../dialer.js';
 import { watchAnswer, type AnsweredRequest } from './answered-request.js';
-import type { Caller } from './access.js';
+import { isWatch, type Capacity } from './capacity.js';
 import type { ProxyRequest, ProxyResponse } from './exchange.js';
 import { servicesOf } from './handlers.js';
-import { NodeBound } from './node-bound.js';
+import { NodeBound, splitUrl } from './node-bound.js';
 import { apiserverParts, type ApiserverParts, type ApiserverPartsOptions } from './parts.js';
 import { passThrough, passThroughUpgrade } from './pass-through.js';
 import { asStatusError, sendStatus } from './send-status.js';
@@ -53,15 +53,19 @@ export class ApiserverProxy implements AsyncDisposable {
   /** For the `request` event of a server of `node:http`, `node:https` or `node:http2`. Never throws. */
   readonly request = (request: ProxyRequest, response: ProxyResponse): void => {
     const watch = watchAnswer(request, response, this.#onAnswer);
+    const { access, upstream } = this.#parts;
     this.#track(async () => {
       try {
         await turnOf({ request, response });
         if (isGone({ request, response })) return;
-        const caller = await this.#callerOf(request);
-        watch.caller = caller;
         const route = this.#nodeBound.routeOf(request);
-        if (route !== undefined) await this.#nodeBound.request({ request, response }, route, caller);
-        else await passThrough({ exchange: { request, response }, caller, upstream: this.#parts.upstream });
+        const kind = route !== undefined || isWatchOf(request) ? 'long-running' : 'short';
+        await this.#admit(kind, response, async () => {
+          const caller = await access.authenticate(request);
+          watch.caller = caller;
+          if (route !== undefined) await this.#nodeBound.request({ request, response }, route, caller);
+          else await passThrough({ exchange: { request, response }, caller, upstream });
+        });
       } catch (error) {
         sendStatus({ request, response }, asStatusError(error));
       }
@@ -72,16 +76,18 @@ export class ApiserverProxy implements AsyncDisposable {
   readonly upgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
     socket.on('error', () => undefined); // 'close' follows
     const watch = watchAnswer(request, socket, this.#onAnswer);
+    const { access, upstream } = this.#parts;
     this.#track(async () => {
       const upgrade = { request, socket, head };
       try {
-        const caller = await this.#callerOf(request);
-        watch.caller = caller;
         const route = this.#nodeBound.routeOf(request);
-        const { upstream } = this.#parts;
         const onAnswer = (status: number): void => void (watch.status = status);
-        if (route !== undefined) await this.#nodeBound.upgrade(upgrade, route, caller, onAnswer);
-        else await passThroughUpgrade({ upgrade, caller, upstream, onAnswer });
+        await this.#admit('long-running', undefined, async () => {
+          const caller = await access.authenticate(request);
+          watch.caller = caller;
+          if (route !== undefined) await this.#nodeBound.upgrade(upgrade, route, caller, onAnswer);
+          else await passThroughUpgrade({ upgrade, caller, upstream, onAnswer });
+        });
       } catch (error) {
         const refusal = asStatusError(error);
         watch.status = refusal.code;
@@ -104,15 +110,20 @@ export class ApiserverProxy implements AsyncDisposable {
     return this.close();
   }
 
-  async #callerOf(request: ProxyRequest): Promise<Caller> {
+  #admit(...request: Parameters<Capacity['run']>): Promise<void> {
     if (this.#isClosed) throw new StatusError(503, 'ServiceUnavailable', 'the proxy is shutting down');
-    return this.#parts.access.authenticate(request);
+    return this.#parts.capacity.run(...request);
   }
 
   #track(serve: () => Promise<void>): void {
     const served = serve().finally(() => this.#underWay.delete(served));
     this.#underWay.add(served);
   }
+}
+
+function isWatchOf({ url }: ProxyRequest): boolean {
+  const { path, search } = splitUrl(url);
+  return isWatch(path, search);
 }
 
 /**

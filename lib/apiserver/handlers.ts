@@ -44,7 +44,7 @@ export function servicesOf({ resolver, targets }: ApiserverParts): Required<Serv
 }
 
 function handlerOf(parts: ApiserverParts, kind: RouteKind): ApiserverHandler {
-  const { access } = parts;
+  const { access, capacity } = parts;
   const bound = new NodeBound(access, { [kind]: servicesOf(parts)[kind] });
   return {
     async request(request, response) {
@@ -52,8 +52,10 @@ function handlerOf(parts: ApiserverParts, kind: RouteKind): ApiserverHandler {
       if (route === undefined) return false;
       try {
         await turnOf({ request, response });
-        if (!isGone({ request, response }))
-          await bound.request({ request, response }, route, await access.authenticate(request));
+        if (isGone({ request, response })) return true;
+        await capacity.run('long-running', response, async () =>
+          bound.request({ request, response }, route, await access.authenticate(request)),
+        );
       } catch (error) {
         sendStatus({ request, response }, asStatusError(error));
       }
@@ -64,7 +66,9 @@ function handlerOf(parts: ApiserverParts, kind: RouteKind): ApiserverHandler {
       if (route === undefined) return false;
       socket.on('error', () => undefined); // 'close' follows
       try {
-        await bound.upgrade({ request, socket, head }, route, await access.authenticate(request));
+        await capacity.run('long-running', undefined, async () =>
+          bound.upgrade({ request, socket, head }, route, await access.authenticate(request)),
+        );
       } catch (error) {
         sendStatusOnSocket(socket, asStatusError(error));
       }

@@ -7,6 +7,7 @@ export {
   SERVER_OPTIONS,
   type ApiserverProxyOptions,
 } from './apiserver-proxy.js';
+export { Capacity, type CapacityOptions } from './capacity.js';
 export type { ProxyRequest, ProxyResponse } from './exchange.js';
 export {
   nodeProxy,

@@ -1,6 +1,7 @@
 import type { Dialer } from '../dialer.js';
 import type { Access } from './access.js';
 import { ReviewedAccess, type ReviewedAccessOptions } from './access/reviewed-access.js';
+import { Capacity } from './capacity.js';
 import type { Resolver } from './resolver.js';
 import type { KubeletBackendOptions } from './targets/backend-options.js';
 import { Backends } from './targets/backends.js';
@@ -26,6 +27,10 @@ export interface ApiserverPartsOptions {
   lookupCacheMs?: number | undefined;
   /** Of how many nodes connections to kubelets and pods are kept. Default: 2000. */
   maxNodes?: number | undefined;
+  /** How many requests there may be at once that are the upstream's, as of {@link CapacityOptions}; more are refused with 429. Default: 600. */
+  maxRequests?: number | undefined;
+  /** The same for watches, upgrades, and requests that need a node. Default: 10 000. */
+  maxLongRunning?: number | undefined;
   /** Who callers are and what they may do. Default: what the upstream says. */
   access?: Access | undefined;
   /** Where nodes, pods and services are looked up. Default: at the upstream. */
@@ -38,6 +43,8 @@ export interface ApiserverParts {
   readonly access: Access;
   readonly resolver: Resolver;
   readonly targets: Targets;
+  /** How many requests there may be. */
+  readonly capacity: Capacity;
   /** Ends the connections that are kept, and begins no more; what is under way goes on. */
   close(): void;
 }
@@ -48,7 +55,9 @@ export interface ApiserverParts {
  * @throws {@link InvalidOptionError} `ERR_TUNNEL_INVALID_OPTION`
  */
 export function apiserverParts(dialer: Dialer, options: ApiserverPartsOptions): ApiserverParts {
-  const { lookupsAs = 'proxy', lookupCacheMs, kubelet, maxNodes, clientCertificateAuthority } = options;
+  const { lookupsAs, lookupCacheMs, kubelet, maxNodes, clientCertificateAuthority } = options;
+  const { maxRequests, maxLongRunning } = options;
+  const capacity = new Capacity({ maxRequests, maxLongRunning });
   const backends = new Backends(dialer, { kubelet, maxNodes });
   const upstream = new UpstreamClient(options.upstream);
   const access = options.access ?? new ReviewedAccess({ upstream, clientCertificateAuthority });
@@ -58,6 +67,7 @@ export function apiserverParts(dialer: Dialer, options: ApiserverPartsOptions): 
     access,
     resolver,
     targets: new Targets(resolver, backends),
+    capacity,
     close: () => {
       backends.close();
       upstream.close();

@@ -320,6 +320,54 @@ describe('apiserverProxy', () => {
     expect(answered[1]).to.include({ path: EXEC, status: 101, isUpgrade: true });
   });
 
+  describe('with all places taken', () => {
+    beforeEach(async () => {
+      await stage.end();
+      stage = await ClusterStage.start({ proxy: { maxRequests: 1, maxLongRunning: 1 } });
+    });
+
+    it('refuses with 429 what may never end, and answers all else, until one has ended', async () => {
+      const app = stage.kubelet.container('shop', 'cart', 'app');
+      app.print('first');
+      const log = await stage.begin(`${LOG}?follow=true`);
+      const { status, headers, body } = await stage.ask('/api/v1/nodes/node-1/proxy/healthz');
+      expect(status).to.equal(429);
+      expect(headers).to.include({ 'retry-after': '1', 'content-type': 'application/json' });
+      expect(JSON.parse(body)).to.deep.include({
+        reason: 'TooManyRequests',
+        code: 429,
+        details: { retryAfterSeconds: 1 },
+      });
+      expect(await exec('command=true&stdout=1')).to.include({ status: 429 });
+      expect(await stage.ask('/api/v1/pods?watch=1')).to.include({ status: 429 });
+      expect(await stage.ask('/api/v1/nodes')).to.include({ status: 200 });
+      expect(stage.kubelet.requests.length).to.equal(1);
+      const rest = text(log);
+      app.end();
+      await rest;
+      await until('nothing is under way', () => stage.proxy.underWay === 0);
+      expect(await stage.ask('/api/v1/nodes/node-1/proxy/healthz')).to.include({ status: 200 });
+    });
+
+    it('refuses with 429 what the upstream is to answer, and no watch', async () => {
+      const { hostname, port } = new URL(stage.url);
+      const ca = stage.apiServer.certificateAuthority;
+      const client = tls.connect({ host: hostname, port: Number(port), ca });
+      client.on('error', () => undefined).resume();
+      const { authorization = '' } = stage.as('admin');
+      const head = `POST /api/v1/nodes HTTP/1.1\r\nHost: x\r\nAuthorization: ${authorization}\r\nContent-Length: 9\r\n\r\n`;
+      client.write(head);
+      await until('it is under way', () => stage.proxy.underWay === 1);
+      expect(await stage.ask('/api/v1/nodes')).to.include({ status: 429 });
+      const watch = await stage.begin('/api/v1/nodes?watch=1');
+      expect(watch.statusCode).to.equal(200);
+      watch.on('error', () => undefined).destroy();
+      client.destroy();
+      await until('nothing is under way', () => stage.proxy.underWay === 0);
+      expect(await stage.ask('/api/v1/nodes')).to.include({ status: 200 });
+    });
+  });
+
   it('refuses what comes after close, and waits for what came before', async () => {
     const app = stage.kubelet.container('shop', 'cart', 'app');
     app.print('first');
