@@ -38,7 +38,8 @@ export type {
 export { StatusError, type StatusDetails, type StatusReason } from './status-error.js';
 export type { KubeletBackendOptions } from './targets/backend-options.js';
 export type { UpstreamClientOptions } from './upstream/options.js';
-export { UpstreamClient, type Asker, type UpstreamQuestion } from './upstream/upstream-client.js';
+export type { Asker, UpstreamQuestion } from './upstream/question.js';
+export { UpstreamClient } from './upstream/upstream-client.js';
 export {
   upstreamResolver,
   type LookupIdentity,

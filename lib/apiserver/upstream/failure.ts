@@ -35,7 +35,7 @@ export function tooLate(timeoutMs: number): StatusError {
 
 /** The refusal in an answer of the upstream, with what its Status says, if it is one. */
 export function refusalOf(code: number, body: string): StatusError {
-  const { message, reason } = statusIn(body);
+  const { message, reason, details } = statusIn(body);
   if (code < 400 || code > 599) {
     const problem = `the API server answers ${code}, which is no answer of one: check the URL of the upstream`;
     return new StatusError(503, 'ServiceUnavailable', problem);
@@ -43,10 +43,20 @@ export function refusalOf(code: number, body: string): StatusError {
   const said =
     typeof message === 'string' ? printable(message, MAX_MESSAGE) : `the API server answers ${code}`;
   const why = typeof reason === 'string' && REASONS.has(reason) ? (reason as StatusReason) : '';
-  return new StatusError(code, why, said);
+  const { retryAfterSeconds } = (details ?? {}) as { readonly retryAfterSeconds?: unknown };
+  const mayRetry = isSeconds(retryAfterSeconds) && retryAfterSeconds > 0;
+  return new StatusError(code, why, said, mayRetry ? { details: { retryAfterSeconds } } : {});
 }
 
-function statusIn(body: string): { readonly message?: unknown; readonly reason?: unknown } {
+const isSeconds = (value: unknown): value is number => Number.isSafeInteger(value);
+
+interface GivenStatus {
+  readonly message?: unknown;
+  readonly reason?: unknown;
+  readonly details?: unknown;
+}
+
+function statusIn(body: string): GivenStatus {
   try {
     const status: unknown = JSON.parse(body);
     return typeof status === 'object' && status !== null ? status : {};

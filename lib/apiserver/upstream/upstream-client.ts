@@ -1,45 +1,24 @@
-import type { ClientRequest, IncomingHttpHeaders, IncomingMessage, OutgoingHttpHeaders } from 'node:http';
+import type { IncomingHttpHeaders } from 'node:http';
 import https from 'node:https';
 import { isIP } from 'node:net';
 import { inspect } from 'node:util';
 import { listenForAbort } from '../../abortable-signal.js';
-import { textOf } from '../../kubernetes/api-request.js';
 import { checkToken } from '../../kubelet/token.js';
 import { unlessAborted } from '../../unless-aborted.js';
-import type { Caller } from '../access.js';
 import type { Backend } from '../backend.js';
 import { StatusError } from '../status-error.js';
-import { refusalOf, tooLate, unreachable } from './failure.js';
+import { answerTo, readJson } from './answer.js';
+import { AtOnce } from './at-once.js';
+import { tooLate, unreachable } from './failure.js';
 import { checkUpstreamOptions, type UpstreamClientOptions, type UpstreamSettings } from './options.js';
+import { checkPath, identityOf, type Asker, type UpstreamQuestion } from './question.js';
 import { isStale } from './upstream-agent.js';
-import { UpstreamAgents, type Identity } from './upstream-agents.js';
+import { UpstreamAgents } from './upstream-agents.js';
 
-/** In whose name the upstream is asked. */
-export type Asker = Caller | 'proxy';
-
-/** What is asked of the upstream. */
-export interface UpstreamQuestion {
-  /** Nobody else's credentials go with it. */
-  readonly as: Asker;
-  /** Default: GET. */
-  readonly method?: 'GET' | 'POST' | undefined;
-  /** Beside those that say who asks. */
-  readonly headers?: OutgoingHttpHeaders | undefined;
-  /** Sent as JSON. */
-  readonly body?: unknown;
-  readonly signal?: AbortSignal | undefined;
-  /** How long the answer may be, in characters. Default: 16 Mi. */
-  readonly maxBytes?: number | undefined;
-  /** Default: that of the client. */
-  readonly timeoutMs?: number | undefined;
-}
-
-/**
- * More than the endpoints of any service take. `JSON.parse` lets nothing else run: 16 MiB of nothing but `{},` take it a second and more.
- */
-const MAX_JSON_LENGTH = 16 * 2 ** 20;
-/** A Status takes some hundred bytes. */
-const MAX_REFUSAL_LENGTH = 64 * 2 ** 10;
+/** How many of the proxy's questions, reviews and lookups, are asked at once: each takes a connection. */
+const MAX_ASKED = 100;
+/** As many wait for that; one that does is given up like one that is under way when it takes too long. */
+const MAX_WAITING = 2000;
 /** As many kept connections may turn out to be dead before one request; a new one is not tried again. */
 const MAX_STALE = 16;
 
@@ -65,6 +44,7 @@ export class UpstreamClient {
   readonly #prefix: string;
   readonly #host: string;
   readonly #port: number;
+  readonly #questions = new AtOnce({ max: MAX_ASKED, maxWaiting: MAX_WAITING });
   #isClosed = false;
 
   /** @throws {@link InvalidOptionError} `ERR_TUNNEL_INVALID_OPTION` */
@@ -133,7 +113,7 @@ export class UpstreamClient {
    *
    * @param path - path and query
    * @throws {@link StatusError}: what the upstream answers when it refuses; 503 when it cannot be reached, or what it says is no answer; 504
-   *   when it takes too long. The reason of the signal
+   *   when it takes too long, 429 when too much is asked at once. The reason of the signal
    */
   async json(path: string, question: UpstreamQuestion): Promise<unknown> {
     const { timeoutMs = this.#settings.timeoutMs, signal } = question;
@@ -143,7 +123,7 @@ export class UpstreamClient {
     const timer = setTimeout(() => giveUp.abort(tooLate(timeoutMs)), timeoutMs);
     if (signal !== undefined) listenForAbort(signal, onAbort);
     try {
-      return await this.#ask(path, question, giveUp.signal);
+      return await this.#questions.run(() => this.#ask(path, question, giveUp.signal), giveUp.signal);
     } catch (error) {
       if (giveUp.signal.aborted) throw giveUp.signal.reason;
       throw unreachable(error);
@@ -166,7 +146,7 @@ export class UpstreamClient {
 
   async #ask(path: string, question: UpstreamQuestion, signal: AbortSignal): Promise<unknown> {
     checkPath(path);
-    const { as, method = 'GET', maxBytes = MAX_JSON_LENGTH } = question;
+    const { as, method = 'GET', maxBytes } = question;
     if (as === 'proxy' && !this.hasIdentity) {
       const problem = 'the proxy has no credentials of its own: give it a token or a client certificate';
       throw new StatusError(503, 'ServiceUnavailable', problem);
@@ -203,71 +183,4 @@ export class UpstreamClient {
       }
     }
   }
-}
-
-function identityOf(asker: Asker): Identity {
-  return asker === 'proxy' || asker.isImpersonated === true ? 'proxy' : 'nobody';
-}
-
-/** What is put together from names must stay where it belongs, whoever is asked for them. */
-function checkPath(path: string): void {
-  const [bare = ''] = path.split('?', 1);
-  const isDotted = bare.split('/').some((segment) => /^(\.|%2e){1,2}$/i.test(segment));
-  if (/^\/[!-~]*$/.test(path) && !isDotted) return;
-  throw new StatusError(400, 'BadRequest', 'the name cannot be part of a path of the API');
-}
-
-async function answerTo(
-  request: ClientRequest,
-  body: string | undefined,
-  signal: AbortSignal,
-): Promise<IncomingMessage> {
-  const onAbort = (): void => void request.destroy(new Error('given up'));
-  signal.addEventListener('abort', onAbort);
-  request.once('close', () => signal.removeEventListener('abort', onAbort));
-  if (signal.aborted) onAbort();
-  return new Promise((resolve, reject) => {
-    // What happens later happens to the answer, too.
-    request.once('response', resolve).on('error', reject);
-    // An upgrade that nobody asked for is closed by Node, which tells nothing else of it.
-    request.once('close', () => reject(new Error('it switched to another protocol in place of an answer')));
-    request.end(body);
-  });
-}
-
-interface Reading {
-  readonly maxBytes: number;
-  readonly as: Asker;
-}
-
-async function readJson(
-  response: IncomingMessage,
-  { maxBytes, as }: Reading,
-  signal: AbortSignal,
-): Promise<unknown> {
-  const code = response.statusCode ?? 0;
-  const isGood = code >= 200 && code < 300;
-  const body = await textOf(
-    response.setEncoding('utf8'),
-    signal,
-    isGood ? maxBytes : MAX_REFUSAL_LENGTH,
-  ).catch((error: unknown) => {
-    if (isGood || signal.aborted) throw error;
-    return '';
-  });
-  if (!isGood) throw refusalFor(as, refusalOf(code, body));
-  try {
-    return JSON.parse(body);
-  } catch {
-    // What a parser says would quote the answer.
-    throw new StatusError(503, 'ServiceUnavailable', 'the answer of the API server is not JSON');
-  }
-}
-
-/** Who asks the proxy has done nothing wrong when the proxy is not known. */
-function refusalFor(as: Asker, refusal: StatusError): StatusError {
-  if (refusal.code !== 401 || identityOf(as) === 'nobody') return refusal;
-  const problem =
-    'the API server does not know the proxy: check its token or client certificate, and whether it has expired';
-  return new StatusError(503, 'ServiceUnavailable', problem, { cause: refusal });
 }

@@ -1,11 +1,13 @@
 import { expect } from 'chai';
 import { once } from 'node:events';
+import type { ServerResponse } from 'node:http';
 import { createServer } from 'node:net';
 import { inspect } from 'node:util';
 import { StatusError } from '../../../lib/apiserver/status-error.js';
 import { UpstreamClient } from '../../../lib/apiserver/upstream/upstream-client.js';
 import { InvalidOptionError } from '../../../lib/errors.js';
 import { createAuthority } from '../../../lib/testing/certificates.js';
+import { until } from '../../support/dialer.js';
 import { answerJson, callerWith, nobody, OtherUpstream, shownBy } from './other-upstream.js';
 
 async function failureOf(promise: Promise<unknown>): Promise<StatusError> {
@@ -129,6 +131,32 @@ describe('apiserver: the client of the upstream', () => {
     const reason = new Error('enough');
     controller.abort(reason);
     expect(await pending.catch((error: unknown) => error)).to.equal(reason);
+  });
+
+  it('asks a hundred questions at once, and the others when those are answered', async () => {
+    const asked: ServerResponse[] = [];
+    upstream.answer = (_request, response) => void asked.push(response);
+    const client = upstream.client();
+    const answers = Array.from({ length: 150 }, () => client.json('/', { as: nobody }));
+    await until('a hundred are asked', () => asked.length === 100);
+    expect(upstream.connections).to.equal(100);
+    upstream.answer = (_request, response) => answerJson(response, {});
+    for (const response of asked) answerJson(response, {});
+    expect(await Promise.all(answers)).to.have.length(150);
+    expect(upstream.connections).to.be.lessThan(151);
+  });
+
+  it('says when to try again if the upstream has too much to do', async () => {
+    upstream.answer = (_request, response) =>
+      answerJson(response, { reason: 'TooManyRequests', details: { retryAfterSeconds: 7 } }, 429);
+    expect(await failureOf(upstream.client().json('/', { as: nobody }))).to.deep.include({
+      code: 429,
+      reason: 'TooManyRequests',
+      details: { retryAfterSeconds: 7 },
+    });
+    upstream.answer = (_request, response) =>
+      answerJson(response, { details: { retryAfterSeconds: '7\r\nX: y' } }, 429);
+    expect(await failureOf(upstream.client().json('/', { as: nobody }))).to.include({ details: undefined });
   });
 
   it('does not wait for ever for TLS', async () => {
