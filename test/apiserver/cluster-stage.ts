@@ -3,8 +3,7 @@ import http from 'node:http';
 import https from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
-import { apiserverProxy, SERVER_OPTIONS, type ApiserverProxy } from '../../lib/apiserver/index.js';
-import type { ApiserverProxyOptions } from '../../lib/apiserver/index.js';
+import type { ApiserverProxy, ApiserverProxyOptions } from '../../lib/apiserver/index.js';
 import {
   startApiServer,
   startKubelet,
@@ -13,6 +12,7 @@ import {
   type Kubelet,
   type KubeletOptions,
 } from '../../lib/testing/index.js';
+import { startProxyFront } from '../support/apiserver-front.js';
 import { Lab } from '../support/dialer.js';
 
 /** Addresses that only the node knows. */
@@ -76,39 +76,13 @@ export class ClusterStage extends Lab {
       },
     });
     const apiServer = await startApiServer({ objects: OBJECTS, ...options.apiServer });
-    const client = kubelet.clientCertificate();
-    const proxy = apiserverProxy(lab.dialer([node]), {
-      upstream: {
-        server: apiServer.url,
-        certificateAuthority: apiServer.certificateAuthority,
-        token: apiServer.addUser({ name: 'the-proxy', groups: ['system:masters'] }),
-      },
-      kubelet: {
-        certificateAuthority: kubelet.certificateAuthority,
-        clientCertificate: client.certificate,
-        clientKey: client.privateKey,
-      },
-      ...options.proxy,
-    });
-    const { certificate, privateKey } = apiServer.servingCertificate('127.0.0.1');
-    const server = https.createServer(
-      { cert: certificate, key: privateKey, ...SERVER_OPTIONS },
-      proxy.request,
-    );
-    server.on('upgrade', proxy.upgrade).listen(0, '127.0.0.1');
-    await once(server, 'listening');
-    const url = `https://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const front = await startProxyFront(lab.dialer([node]), { apiServer, kubelet }, options.proxy);
+    const { proxy, url } = front;
     const stage = new ClusterStage({ kubelet, apiServer, proxy, podPorts, url });
     stage.onEnd(() => lab.end());
     stage.onEnd(() => kubelet.close());
     stage.onEnd(() => apiServer.close());
-    stage.onEnd(() => proxy.close());
-    stage.onEnd(() => {
-      const closed = once(server, 'close');
-      server.close();
-      server.closeAllConnections();
-      return closed;
-    });
+    stage.onEnd(() => front.close());
     return stage;
   }
 

@@ -1,15 +1,13 @@
 import { expect } from 'chai';
 import { once } from 'node:events';
-import { createServer, type Server } from 'node:https';
-import type { AddressInfo, Socket } from 'node:net';
 import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { ReviewedAccess } from '../../lib/apiserver/access/reviewed-access.js';
 import { passThrough } from '../../lib/apiserver/pass-through.js';
-import { sendStatus } from '../../lib/apiserver/send-status.js';
-import { StatusError } from '../../lib/apiserver/status-error.js';
+import { asStatusError, sendStatus } from '../../lib/apiserver/send-status.js';
 import { UpstreamClient } from '../../lib/apiserver/upstream/upstream-client.js';
 import { startApiServer, type ApiServer } from '../../lib/testing/index.js';
+import { startFront, type Front } from '../support/apiserver-front.js';
 import { describeFor } from '../support/applicability.js';
 import { Kubectl, kubectlHere } from '../support/kubectl.js';
 
@@ -22,9 +20,7 @@ const pod = (name: string) => ({
 describeFor(kubectlHere, 'apiserver: the real kubectl in front of what is passed through', () => {
   let server: ApiServer;
   let upstream: UpstreamClient;
-  let front: Server;
-  let url: string;
-  const sockets = new Set<Socket>();
+  let front: Front;
 
   beforeEach(async () => {
     server = await startApiServer({
@@ -52,39 +48,25 @@ describeFor(kubectlHere, 'apiserver: the real kubectl in front of what is passed
       token: server.tokenOf('proxy'),
     });
     const access = new ReviewedAccess({ upstream, clientCertificateAuthority: ca });
-    const { certificate: cert, privateKey: key } = server.servingCertificate('127.0.0.1');
-    front = createServer(
-      { cert, key, ca, requestCert: true, rejectUnauthorized: false },
-      (request, response) => {
+    front = await startFront(server, {
+      request: (request, response) => {
         const answer = async (): Promise<void> => {
           const caller = await access.authenticate(request);
           await passThrough({ exchange: { request, response }, caller, upstream });
         };
-        answer().catch((error: unknown) => {
-          if (error instanceof StatusError) sendStatus({ request, response }, error);
-          else response.destroy();
-        });
+        answer().catch((error: unknown) => sendStatus({ request, response }, asStatusError(error)));
       },
-    );
-    front.on('connection', (socket: Socket) => {
-      sockets.add(socket);
-      socket.once('close', () => sockets.delete(socket));
     });
-    front.listen(0, '127.0.0.1');
-    await once(front, 'listening');
-    url = `https://127.0.0.1:${(front.address() as AddressInfo).port}`;
   });
 
   afterEach(async () => {
-    const closed = once(front.close(), 'close');
-    for (const socket of sockets) socket.destroy();
-    await closed;
+    await front.close();
     upstream.close();
     await server.close();
   });
 
   it('sees with a token what its user may see, and is refused the rest', async () => {
-    await using kubectl = await Kubectl.create(server.kubeconfig('alice', url));
+    await using kubectl = await Kubectl.create(server.kubeconfig('alice', front.url));
     expect((await kubectl.run(['get', 'pods', '--output=name'])).stdout).to.equal('pod/web\n');
     const refused = await kubectl.run(['get', 'nodes']);
     expect(refused.code).to.equal(1);
@@ -97,7 +79,7 @@ describeFor(kubectlHere, 'apiserver: the real kubectl in front of what is passed
     const base64 = (text: string): string => Buffer.from(text).toString('base64');
     const user = { 'client-certificate-data': base64(certificate), 'client-key-data': base64(privateKey) };
     const config = {
-      ...(JSON.parse(server.kubeconfig('alice', url)) as object),
+      ...(JSON.parse(server.kubeconfig('alice', front.url)) as object),
       users: [{ name: 'alice', user }],
     };
     await using kubectl = await Kubectl.create(JSON.stringify(config));
@@ -108,7 +90,7 @@ describeFor(kubectlHere, 'apiserver: the real kubectl in front of what is passed
   });
 
   it('watches', async () => {
-    await using kubectl = await Kubectl.create(server.kubeconfig('alice', url));
+    await using kubectl = await Kubectl.create(server.kubeconfig('alice', front.url));
     const args = ['get', 'pods', '--watch', '--output=name'];
     const watching = spawn(Kubectl.path ?? '', args, { env: kubectl.environment });
     const lines = createInterface({ input: watching.stdout })[Symbol.asyncIterator]();

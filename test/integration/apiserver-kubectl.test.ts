@@ -4,14 +4,13 @@ import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { readFile, writeFile } from 'node:fs/promises';
 import http from 'node:http';
-import https from 'node:https';
 import { connect, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { buffer, text } from 'node:stream/consumers';
 import { promisify } from 'node:util';
-import { apiserverProxy, SERVER_OPTIONS } from '../../lib/apiserver/index.js';
 import { startApiServer, startKubelet, type Kubelet } from '../../lib/testing/index.js';
+import { startProxyFront } from '../support/apiserver-front.js';
 import { describeFor } from '../support/applicability.js';
 import { read, until } from '../support/dialer.js';
 import { startEndpoint } from '../support/endpoints.js';
@@ -63,32 +62,8 @@ describeFor(kubectlHere, 'kubectl through the apiserver proxy and a real sshd', 
           ],
         }),
       );
-      const client = kubelet.clientCertificate();
-      const proxy = apiserverProxy(stage.dialer(sshd), {
-        upstream: {
-          server: apiServer.url,
-          certificateAuthority: apiServer.certificateAuthority,
-          token: apiServer.addUser({ name: 'the-proxy', groups: ['system:masters'] }),
-        },
-        kubelet: {
-          certificateAuthority: kubelet.certificateAuthority,
-          clientCertificate: client.certificate,
-          clientKey: client.privateKey,
-        },
-      });
-      const { certificate, privateKey } = apiServer.servingCertificate('127.0.0.1');
-      const server = https
-        .createServer({ cert: certificate, key: privateKey, ...SERVER_OPTIONS }, proxy.request)
-        .on('upgrade', proxy.upgrade)
-        .listen(0, '127.0.0.1');
-      await once(server, 'listening');
-      stage.onEnd(async () => {
-        server.close();
-        server.closeAllConnections();
-        await proxy.close();
-      });
-      const { port } = server.address() as AddressInfo;
-      const kubectl = await Kubectl.create(apiServer.kubeconfig('admin', `https://127.0.0.1:${port}`));
+      const { url } = await stage.use(startProxyFront(stage.dialer(sshd), { apiServer, kubelet }));
+      const kubectl = await Kubectl.create(apiServer.kubeconfig('admin', url));
       stage.onEnd(() => kubectl[Symbol.asyncDispose]());
       return { kubectl, kubelet };
     }
