@@ -7,7 +7,7 @@ import { createAuthority, type KeyAndCertificate } from '../certificates.js';
 import { readJson } from './body.js';
 import { discovery } from './discovery.js';
 import { impersonated, userOf, withoutSecrets, type KnownUser } from './identity.js';
-import { apiObject, RESOURCES, type ApiObject } from './objects.js';
+import { apiObject, RESOURCES, type ApiObject, type Resource } from './objects.js';
 import { notFound, ObjectsEndpoint } from './objects-endpoint.js';
 import { checkOptions, checkUser, type ApiServerOptions, type ApiUser, type Settings } from './options.js';
 import { requestInfo, type RequestInfo } from './request-info.js';
@@ -27,6 +27,14 @@ export interface ApiRequest {
   readonly user: string | undefined;
   /** Whom they asked to be taken for, in effect; else the same. */
   readonly as: string | undefined;
+}
+
+/** What became of an object. */
+export interface ApiChange {
+  /** `undefined`: it is new. */
+  readonly before: ApiObject | undefined;
+  /** `undefined`: it is gone. */
+  readonly after: ApiObject | undefined;
 }
 
 /** Requests that are remembered; older ones are forgotten. */
@@ -112,9 +120,33 @@ export class ApiServer implements AsyncDisposable {
 
   /** Takes an object away, and tells the watches. */
   remove(kind: string, name: string, namespace = 'default'): void {
-    const resource = RESOURCES.find((each) => each.kind === kind);
-    if (resource === undefined) throw new InvalidOptionError('kind', 'must be one that the API server keeps');
+    const resource = keptResource(kind);
     this.#store.remove(resource, resource.namespaced ? namespace : undefined, name);
+  }
+
+  /** An object as it is now; `undefined` if there is none of that name. */
+  get(kind: string, name: string, namespace = 'default'): ApiObject | undefined {
+    const resource = keptResource(kind);
+    return this.#store.get(resource, resource.namespaced ? namespace : undefined, name);
+  }
+
+  /**
+   * Tells what becomes of objects from now on, by clients and by `put` and `remove`, when those who watch have been told.
+   *
+   * @returns a function that ends it
+   */
+  onChange(listener: (change: ApiChange) => void): () => void {
+    let isOver = false;
+    const unfollow = this.#store.follow(({ before, after }) => {
+      // So that what it changes in its turn is not told to anybody before this is.
+      queueMicrotask(() => {
+        if (!isOver) listener({ before, after });
+      });
+    });
+    return () => {
+      isOver = true;
+      unfollow();
+    };
   }
 
   /** Lets one more user in; returns their token. */
@@ -280,4 +312,10 @@ export class ApiServer implements AsyncDisposable {
     if (document === undefined) throw notFound();
     answer(response, document);
   }
+}
+
+function keptResource(kind: string): Resource {
+  const resource = RESOURCES.find((each) => each.kind === kind);
+  if (resource !== undefined) return resource;
+  throw new InvalidOptionError('kind', 'must be one that the API server keeps');
 }

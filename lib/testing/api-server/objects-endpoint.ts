@@ -1,5 +1,5 @@
 import type { ServerResponse } from 'node:http';
-import { apiVersionOf, RESOURCES, type ApiObject, type Resource } from './objects.js';
+import { apiVersionOf, RESOURCES, type ApiObject, type ApiObjectMeta, type Resource } from './objects.js';
 import type { ResourceRequest } from './request-info.js';
 import { selection } from './selectors.js';
 import { answer, ApiRefusal } from './status.js';
@@ -57,7 +57,7 @@ export class ObjectsEndpoint {
         break;
       }
       case 'create':
-        answer(response, this.#store.put(this.#given(resource, request, question.body)), 201);
+        answer(response, this.#store.put(created(this.#given(resource, request, question.body))), 201);
         break;
       case 'update':
         this.#existing(resource, request);
@@ -131,6 +131,17 @@ export class ObjectsEndpoint {
     };
   }
 }
+
+/** What a client says of itself counts, what it says of the time and of how its pod fares does not (pkg/registry/core/pod, PrepareForCreate). */
+function created({ metadata, ...rest }: ApiObject): ApiObject {
+  const own = Object.fromEntries(
+    Object.entries(metadata).filter(([key]) => !GIVEN.has(key)),
+  ) as ApiObjectMeta;
+  return { ...rest, metadata: own, ...(rest.kind === 'Pod' && { status: { phase: 'Pending' } }) };
+}
+
+/** Metadata that the server gives. */
+const GIVEN = new Set(['uid', 'creationTimestamp', 'resourceVersion']);
 
 export const notFound = (): ApiRefusal =>
   new ApiRefusal(404, 'NotFound', 'the server could not find the requested resource');

@@ -6,6 +6,14 @@ export interface Reader {
   end(): void;
 }
 
+/** What becomes of a sink when the client says that it has sent everything. */
+export interface SinkOptions {
+  /** Whether the sink ends then. Default: true. */
+  readonly end?: boolean | undefined;
+  /** Called then. */
+  readonly onEnd?: (() => void) | undefined;
+}
+
 /** The streams between a client and what is executed or attached to, by their numbers, whatever carries them. */
 export interface Channels {
   /** Resolves when the client is gone, or has said goodbye. */
@@ -15,7 +23,7 @@ export interface Channels {
   /** Sends all that a source gives. Resolves when it has ended and everything has left. */
   sendFrom(source: Readable, channel: number): Promise<void>;
   /** Writes what the client sends on a channel; what comes when the sink takes no more is dropped. */
-  receiveInto(sink: Writable, channel: number, options?: { readonly end: boolean }): void;
+  receiveInto(sink: Writable, channel: number, options?: SinkOptions): void;
   receive(channel: number, reader: Reader): void;
   /** Says goodbye after everything that was sent. */
   close(): Promise<void>;

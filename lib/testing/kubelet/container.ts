@@ -8,14 +8,20 @@ import type { Nanoseconds } from './timestamp.js';
 
 type OutputName = 'stdout' | 'stderr';
 
+/** By SIGKILL: 128 and its number. */
+const KILLED = 137;
+/** What a kubelet says of a container whose command could not be started (containerd, internal/cri/server, `errorStartExitCode`). */
+const NOT_STARTED = 128;
+
 /** One run of a container, from its start to its end. */
 interface Run {
   readonly log: ContainerLog;
   readonly outputs: Readonly<Record<OutputName, Broadcast>>;
   /** Where nothing runs, the run lasts until it is said to have ended. */
   readonly child: Child | undefined;
-  readonly ended: Promise<void>;
-  readonly end: () => void;
+  /** With its exit code. */
+  readonly ended: Promise<number>;
+  readonly end: (exitCode: number) => void;
 }
 
 /** A container: what it prints, and the process in it, if there is one. */
@@ -66,7 +72,8 @@ export class Container {
 
   /** Ends this run; its process is killed. */
   end(): void {
-    this.#current.end();
+    const { child, end } = this.#current;
+    end(child === undefined ? 0 : KILLED);
   }
 
   /** Resolves when its process is gone. */
@@ -84,25 +91,25 @@ export class Container {
   }
 
   #start(): Run {
-    const { command, tty } = this.#settings;
-    const all = { stdin: true, stdout: true, stderr: true, tty };
+    const { command, tty, stdin } = this.#settings;
+    const all = { stdin, stdout: true, stderr: true, tty };
     const child = command && new Child(command, all, { HOSTNAME: this.#hostName });
     // Everybody attached writes to it.
     child?.stdin?.setMaxListeners(0);
     const log = new ContainerLog();
     const outputs = { stdout: new Broadcast(), stderr: new Broadcast() };
-    let settle = (): void => undefined;
-    const ended = new Promise<void>((resolve) => (settle = resolve));
-    const end = (): void => {
+    let settle: (exitCode: number) => void = () => undefined;
+    const ended = new Promise<number>((resolve) => (settle = resolve));
+    const end = (exitCode: number): void => {
       child?.kill();
       log.finish();
       outputs.stdout.end();
       outputs.stderr.end();
-      settle();
+      settle(exitCode);
     };
     if (child !== undefined) {
       for (const name of ['stdout', 'stderr'] as const) this.#record(child, name, log, outputs[name]);
-      void child.ended.then(end, end);
+      void child.ended.then(end, () => end(NOT_STARTED));
     }
     return { log, outputs, child, ended, end };
   }

@@ -2,8 +2,13 @@ import { InvalidOptionError } from '../../errors.js';
 import type { Container } from './container.js';
 import { fromMilliseconds, parseTimestamp, type Nanoseconds } from './timestamp.js';
 
-/** A container's log, to be written by a test. */
+/** A container: its log, to be written by a test, and its end. */
 export interface KubeletContainer {
+  /**
+   * When this run ends, by itself or by a test, with the exit code of its process: 128 and the number of a signal that killed it, 128 when it
+   * could not be started, 0 when nothing runs in it.
+   */
+  readonly ended: Promise<number>;
   /**
    * Prints a line, which followers and those who are attached get at once.
    *
@@ -26,6 +31,9 @@ export interface PrintOptions {
 
 export function handleOf(container: Container): KubeletContainer {
   return {
+    get ended() {
+      return container.current.ended;
+    },
     print: (line, { time, stream = 'stdout' } = {}) => container.print(line, stream, nanoseconds(time)),
     end: () => container.end(),
     restart: () => container.restart(),

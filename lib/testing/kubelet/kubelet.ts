@@ -7,7 +7,7 @@ import { HttpsServer, type Context, type KubeletRequest } from './https-server.j
 import { handleOf, type KubeletContainer } from './kubelet-container.js';
 import { parseLogQuery } from './log-query.js';
 import type { Node } from './node.js';
-import { checkOptions, type KubeletOptions, type Settings } from './options.js';
+import { checkOptions, checkPod, type KubeletOptions, type PodOptions, type Settings } from './options.js';
 import type { Target } from './paths.js';
 import { answerPlain } from './plain-endpoints.js';
 import { Pods } from './pods.js';
@@ -144,7 +144,25 @@ export class Kubelet implements AsyncDisposable {
   }
 
   /**
-   * A container of `pods`, whose log a test writes.
+   * Runs one more pod.
+   *
+   * @throws {@link InvalidOptionError} `ERR_TUNNEL_INVALID_OPTION`, also when there is one of its name
+   */
+  addPod(options: PodOptions): void {
+    const settings = checkPod(options);
+    if (this.#closing !== undefined) throw new InvalidOptionError('pod', 'must come before close()');
+    if (this.#pods.add(settings) === undefined)
+      throw new InvalidOptionError('pod.name', `must be another: ${settings.name} is there`);
+  }
+
+  /** Kills what runs in a pod, and knows it no longer. Resolves when its processes are gone; also when there is none of that name. */
+  async removePod(namespace: string, name: string): Promise<void> {
+    const pod = this.#pods.find(namespace, name);
+    if (pod !== undefined) await this.#pods.remove(pod);
+  }
+
+  /**
+   * A container of a pod, whose log a test writes.
    *
    * @throws {@link InvalidOptionError} `ERR_TUNNEL_INVALID_OPTION` when there is none of these names
    */
@@ -154,7 +172,7 @@ export class Kubelet implements AsyncDisposable {
       const known = this.#pods.all.flatMap((each) =>
         each.containers.map(({ name }) => `${each.namespace}/${each.name}/${name}`),
       );
-      throw new InvalidOptionError('container', `must be one of the option pods: ${known.join(', ')}`);
+      throw new InvalidOptionError('container', `must be one that it runs: ${known.join(', ')}`);
     }
     return handleOf(found);
   }

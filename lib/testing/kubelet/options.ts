@@ -27,6 +27,8 @@ export interface ContainerOptions {
   readonly command?: readonly string[] | undefined;
   /** Whether the command runs under a terminal (`script` of util-linux). Default: false. */
   readonly tty?: boolean | undefined;
+  /** Whether the command has a stdin to attach to, as `stdin` of a pod; else it reads nothing. Default: true. */
+  readonly stdin?: boolean | undefined;
   /** Whether the command's stdin ends with that of the first client attached to it, as `stdinOnce` of a pod. Default: false. */
   readonly stdinOnce?: boolean | undefined;
   /** Lines that the log begins with. Default: none. */
@@ -80,6 +82,7 @@ export interface ContainerSettings {
   readonly name: string;
   readonly command: readonly string[] | undefined;
   readonly tty: boolean;
+  readonly stdin: boolean;
   readonly stdinOnce: boolean;
   readonly log: readonly string[];
 }
@@ -135,6 +138,7 @@ const container = objectOf({
   name,
   command: optional(command),
   tty: withDefault(boolean, false),
+  stdin: withDefault(boolean, true),
   stdinOnce: withDefault(boolean, false),
   log: withDefault(arrayOf(text), []),
 });
@@ -158,6 +162,11 @@ const check = objectOf({
   spdy: optional(callable),
   pods: optional(arrayOf(pod)),
 });
+
+/** @throws {@link InvalidOptionError} `ERR_TUNNEL_INVALID_OPTION` */
+export function checkPod(options: PodOptions): PodSettings {
+  return pod(options, 'pod');
+}
 
 /** @throws {@link InvalidOptionError} `ERR_TUNNEL_INVALID_OPTION` */
 export function checkOptions(options: KubeletOptions): Settings {

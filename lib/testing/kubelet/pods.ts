@@ -21,6 +21,11 @@ export class Pod {
   container(name: string): Container | undefined {
     return this.containers.find((container) => container.name === name);
   }
+
+  /** Ends every container. Resolves when their processes are gone. */
+  async end(): Promise<void> {
+    await Promise.all(this.containers.map((container) => container.close()));
+  }
 }
 
 interface PodTarget {
@@ -31,10 +36,32 @@ interface PodTarget {
 
 /** The pods of a node. */
 export class Pods {
-  readonly all: readonly Pod[];
+  #all: readonly Pod[];
+  readonly #leaving = new Set<Promise<void>>();
 
   constructor(settings: readonly PodSettings[]) {
-    this.all = settings.map((pod) => new Pod(pod));
+    this.#all = settings.map((pod) => new Pod(pod));
+  }
+
+  get all(): readonly Pod[] {
+    return this.#all;
+  }
+
+  /** Starts one more; `undefined` if there is one of its name. */
+  add(settings: PodSettings): Pod | undefined {
+    if (this.find(settings.namespace, settings.name) !== undefined) return undefined;
+    const pod = new Pod(settings);
+    this.#all = [...this.#all, pod];
+    return pod;
+  }
+
+  /** Ends one, and knows it no longer. Resolves when its processes are gone. */
+  async remove(pod: Pod): Promise<void> {
+    this.#all = this.#all.filter((each) => each !== pod);
+    const ended = pod.end();
+    this.#leaving.add(ended);
+    await ended;
+    this.#leaving.delete(ended);
   }
 
   find(namespace: string, name: string): Pod | undefined {
@@ -55,7 +82,6 @@ export class Pods {
 
   /** Ends every container. Resolves when their processes are gone. */
   async end(): Promise<void> {
-    const containers = this.all.flatMap((pod) => pod.containers);
-    await Promise.all(containers.map((container) => container.close()));
+    await Promise.all([...this.#all.map((pod) => pod.end()), ...this.#leaving]);
   }
 }

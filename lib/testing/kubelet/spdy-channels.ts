@@ -3,7 +3,7 @@ import type { SpdyHeaders } from '../../spdy/header-block.js';
 import type { SpdySession } from '../../spdy/session.js';
 import { type TakeStream } from '../../spdy/session.js';
 import type { SpdyStream } from '../../spdy/stream.js';
-import type { Channels, Reader } from './channels.js';
+import type { Channels, Reader, SinkOptions } from './channels.js';
 import { ERROR, RESIZE, STDERR, STDIN, STDOUT, type StreamQuery } from './exec.js';
 
 /** How often a client is looked at whose words are not waited for. */
@@ -97,9 +97,10 @@ export class SpdyChannels implements Channels {
     await written(stream);
   }
 
-  receiveInto(sink: Writable, channel: number, { end }: { readonly end: boolean } = { end: true }): void {
+  receiveInto(sink: Writable, channel: number, { end = true, onEnd }: SinkOptions = {}): void {
     const stream = this.#streams.get(channel);
     if (stream === undefined) return;
+    if (onEnd !== undefined) stream.once('end', onEnd);
     stream.pipe(sink, { end });
     const drop = (): void => void stream.unpipe(sink).resume();
     sink.once('close', drop);

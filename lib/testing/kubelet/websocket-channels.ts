@@ -1,6 +1,6 @@
 import type { Readable, Writable } from 'node:stream';
 import type { WebSocket } from 'ws';
-import type { Channels, Reader } from './channels.js';
+import type { Channels, Reader, SinkOptions } from './channels.js';
 import type { ProtocolVersion } from './options.js';
 
 /** Above this what waits to be sent holds up its source. */
@@ -75,7 +75,7 @@ export class WebSocketChannels implements Channels {
     await last;
   }
 
-  receiveInto(sink: Writable, channel: number, { end }: { readonly end: boolean } = { end: true }): void {
+  receiveInto(sink: Writable, channel: number, { end = true, onEnd }: SinkOptions = {}): void {
     const ready = (): void => {
       this.#full.delete(sink);
       if (this.#full.size === 0) this.#socket.resume();
@@ -92,6 +92,7 @@ export class WebSocketChannels implements Channels {
       },
       end: () => {
         if (end && sink.writable) sink.end();
+        onEnd?.();
       },
     });
   }

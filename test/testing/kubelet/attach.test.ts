@@ -47,6 +47,17 @@ describe('testing: the attach of a kubelet', () => {
     expect(await other.until(1, /still/)).to.equal('still\n');
   });
 
+  it('is over for a client that has ended its stdin, unless that is the one that the container has', async () => {
+    const one = await attach('cat');
+    await one.send(0, 'hello\n');
+    await one.until(1, /hello/);
+    one.end(0);
+    expect(await one.status()).to.deep.equal({ metadata: {}, status: 'Success' });
+    const other = await attach('cat');
+    await other.send(0, 'still\n');
+    expect(await other.until(1, /still/)).to.equal('still\n');
+  });
+
   it('lets the slowest client set the pace, until it leaves', async () => {
     const slow = await attach('cat', 'output=1');
     slow.socket.pause();
