@@ -1,0 +1,76 @@
+import { startApiServer, startKubelet, type ApiServer, type Kubelet } from '../../lib/testing/index.js';
+import { startProxyFront } from '../support/apiserver-front.js';
+import { Kubectl } from '../support/kubectl.js';
+import { RunningProgram } from '../support/running-program.js';
+import { NODE, Stage } from './stage.js';
+
+/** The pod that is there from the beginning. */
+export const POD = { namespace: 'shop', name: 'cart' };
+/** What every kubectl is told. */
+export const WANTED = ['-n', POD.namespace];
+
+/** A cluster behind a real sshd, and kubectl in front of it. */
+export interface KubectlCluster {
+  readonly kubectl: Kubectl;
+  readonly kubelet: Kubelet;
+  readonly apiServer: ApiServer;
+  /** URL of the proxy. */
+  readonly url: string;
+}
+
+/** The real kubectl, an apiserver proxy, a real sshd, and a kubelet behind it. */
+export class KubectlStage extends Stage {
+  async start(kubeletOptions: Parameters<typeof startKubelet>[0] = {}): Promise<KubectlCluster> {
+    const sshd = await this.sshd();
+    const { listenHost, endpointHost } = sshd;
+    const kubelet = await this.use(
+      startKubelet({
+        nodeName: NODE,
+        host: listenHost,
+        altNames: [endpointHost],
+        pods: [{ ...POD, containers: [{ name: 'app' }] }],
+        ...kubeletOptions,
+      }),
+    );
+    const node = {
+      kind: 'Node',
+      metadata: { name: NODE },
+      status: {
+        addresses: [{ type: 'InternalIP', address: endpointHost }],
+        daemonEndpoints: { kubeletEndpoint: { Port: kubelet.port } },
+      },
+    };
+    const pod = {
+      kind: 'Pod',
+      metadata: POD,
+      spec: { nodeName: NODE, containers: [{ name: 'app', image: 'none' }] },
+      status: {
+        phase: 'Running',
+        podIPs: [{ ip: '10.2.0.5' }],
+        conditions: [{ type: 'Ready', status: 'True' }],
+      },
+    };
+    const apiServer = await this.use(startApiServer({ objects: [node, pod] }));
+    const { url } = await this.use(startProxyFront(this.dialer(sshd), { apiServer, kubelet }));
+    return { kubectl: await this.kubectl(apiServer.kubeconfig('admin', url)), kubelet, apiServer, url };
+  }
+
+  /** One more kubectl, for another way to the cluster. */
+  async kubectl(kubeconfig: string): Promise<Kubectl> {
+    const kubectl = await Kubectl.create(kubeconfig);
+    this.onEnd(() => kubectl[Symbol.asyncDispose]());
+    return kubectl;
+  }
+
+  /** A kubectl that a test talks with. */
+  running(kubectl: Kubectl, args: readonly string[], environment: NodeJS.ProcessEnv = {}): RunningProgram {
+    return this.program(Kubectl.path ?? '', args, { ...kubectl.environment, ...environment });
+  }
+
+  /** The same for any program. */
+  program(path: string, args: readonly string[], environment: NodeJS.ProcessEnv): RunningProgram {
+    const program = new RunningProgram(path, args, environment);
+    this.onEnd(() => program.close());
+    return program;
+  }
+}
