@@ -65,8 +65,8 @@ export interface KubeletOptions {
   /** Whether it takes requests from nobody in particular, as `system:anonymous`. Default: false. */
   anonymous?: boolean | undefined;
   /**
-   * The versions of the WebSocket protocol of exec and attach (`v4.channel.k8s.io`, `v5.channel.k8s.io`) that it takes. A kubelet
-   * before 1.36 takes only v4. Default: both.
+   * The versions of the WebSocket protocol of exec and attach (`v4.channel.k8s.io`, `v5.channel.k8s.io`) that it takes beside the first one
+   * (`channel.k8s.io`), which every kubelet does. A kubelet before 1.36 takes only v4. Default: both.
    */
   protocols?: readonly ('v4' | 'v5')[] | undefined;
   /**
@@ -94,7 +94,7 @@ export interface PodSettings {
   readonly containers: readonly ContainerSettings[];
 }
 
-export type ProtocolVersion = 'v4' | 'v5';
+export type ProtocolVersion = 'v1' | 'v4' | 'v5';
 
 /** The options with defaults filled in. */
 export interface Settings {

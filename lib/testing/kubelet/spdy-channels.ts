@@ -5,6 +5,7 @@ import { type TakeStream } from '../../spdy/session.js';
 import type { SpdyStream } from '../../spdy/stream.js';
 import type { Channels, Reader, SinkOptions } from './channels.js';
 import { ERROR, RESIZE, STDERR, STDIN, STDOUT, type StreamQuery } from './exec.js';
+import { messageOf } from './status.js';
 
 /** How often a client is looked at whose words are not waited for. */
 const VIGIL_MS = 200;
@@ -147,8 +148,4 @@ async function written(stream: SpdyStream | undefined): Promise<void> {
   await new Promise<void>((resolve) => {
     stream.once('finish', resolve).once('close', resolve);
   });
-}
-
-function messageOf(status: Buffer | string): string {
-  return (JSON.parse(status.toString()) as { readonly message?: string }).message ?? '';
 }

@@ -27,3 +27,8 @@ export function internalError(message: string): Status {
     code: 500,
   };
 }
+
+/** All that protocols before v4 say of an end: nothing, if all went well. */
+export function messageOf(status: Buffer | string): string {
+  return (JSON.parse(status.toString()) as { readonly message?: string }).message ?? '';
+}

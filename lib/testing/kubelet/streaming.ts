@@ -162,7 +162,7 @@ export class Streaming {
       greet(channels, wanted);
       await run(channels);
     };
-    return { counter, versions: protocols, serve };
+    return { counter, versions: ['v1', ...protocols], serve };
   }
 
   /** @throws {@link Refusal} 400, 404, 500 */

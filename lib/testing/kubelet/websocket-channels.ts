@@ -1,7 +1,9 @@
 import type { Readable, Writable } from 'node:stream';
 import type { WebSocket } from 'ws';
 import type { Channels, Reader, SinkOptions } from './channels.js';
+import { ERROR } from './exec.js';
 import type { ProtocolVersion } from './options.js';
+import { messageOf } from './status.js';
 
 /** Above this what waits to be sent holds up its source. */
 const HIGH_WATER = 1024 * 1024;
@@ -46,7 +48,10 @@ export class WebSocketChannels implements Channels {
   }
 
   send(channel: number, data: Buffer | string = ''): Promise<void> {
-    const bytes = typeof data === 'string' ? Buffer.from(data) : data;
+    const isPlainStatus = this.#version === 'v1' && channel === ERROR && data.length > 0;
+    const words = isPlainStatus ? messageOf(data) : data;
+    if (isPlainStatus && words === '') return Promise.resolve();
+    const bytes = typeof words === 'string' ? Buffer.from(words) : words;
     const message = Buffer.concat([Buffer.of(channel), bytes]);
     this.#unsent += message.length;
     return new Promise((resolve) => {

@@ -46,7 +46,7 @@ export class WebSocketUpgrade {
     take: (channels: Channels) => void,
   ): void {
     const offered = (request.headers['sec-websocket-protocol'] ?? '').split(',').map((name) => name.trim());
-    const names = new Map(versions.map((version) => [`${version}.channel.k8s.io`, version]));
+    const names = new Map(versions.map((version) => [nameOf(version), version]));
     const name = offered.find((candidate) => names.has(candidate));
     const version = name === undefined ? undefined : names.get(name);
     if (name === undefined || version === undefined) throw new Refusal(403, '');
@@ -61,5 +61,9 @@ export class WebSocketUpgrade {
     this.#server.close();
   }
 }
+
+/** The first version has no number in its name (k8s.io/kubelet, pkg/cri/streaming/remotecommand/websocket.go). */
+const nameOf = (version: ProtocolVersion): string =>
+  version === 'v1' ? 'channel.k8s.io' : `${version}.channel.k8s.io`;
 
 const chosen = new WeakMap<IncomingMessage, string>();

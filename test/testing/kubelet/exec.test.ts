@@ -121,6 +121,17 @@ describe('testing: the exec of a kubelet', () => {
     await wire.closed;
   });
 
+  it('speaks the first protocol, which tells of failure only what it is, however old the kubelet', async () => {
+    await using old = await startKubelet({ protocols: ['v4'] });
+    const [first, other] = ['echo out', 'exit 42'].map(
+      (script) => new Wire(old, execPath(['sh', '-c', script]), 'channel.k8s.io'),
+    );
+    await first?.closed;
+    expect([first?.text(1), first?.received.has(3)]).to.deep.equal(['out\n', false]);
+    await other?.closed;
+    expect(other?.text(3)).to.match(/^command terminated with non-zero exit code: .*exit code 42$/);
+  });
+
   it('refuses protocols that it does not speak with 403 and no word', async () => {
     await using old = await startKubelet({ protocols: ['v4'] });
     const { status, body } = await new Wire(old, execPath(['true'])).refused();
