@@ -51,8 +51,9 @@ export class ClientWebSocket {
    */
   static judge({ request }: UpgradeExchange): void {
     loadWs();
-    const { 'sec-websocket-key': key = '', 'sec-websocket-version': version } = request.headers;
-    if (request.method === 'GET' && version === '13' && /^[+/0-9A-Za-z]{22}==$/.test(key)) return;
+    const { upgrade = '', 'sec-websocket-key': key = '', 'sec-websocket-version': version } = request.headers;
+    const isNamed = request.method === 'GET' && upgrade.toLowerCase() === 'websocket';
+    if (isNamed && version === '13' && /^[+/0-9A-Za-z]{22}==$/.test(key)) return;
     throw new StatusError(400, 'BadRequest', 'unable to upgrade: this is no WebSocket of version 13');
   }
 
