@@ -4,6 +4,20 @@ import { KubeConfig } from '@kubernetes/client-node';
 import { printable } from '../printable.js';
 import { readToken, tokenFileOf } from './token-file.js';
 
+/** An API server, and files with what proves to it who asks. All of them are read anew when they are needed. */
+export interface ClusterFiles {
+  /** URL of the API server, such as `https://10.0.0.1:6443`. */
+  server: string;
+  /** Path of the authorities of its certificate, in PEM. Default: those of Node. */
+  caFile?: string | undefined;
+  /** Path of our bearer token. */
+  tokenFile?: string | undefined;
+  /** Path of our client certificate, in PEM. */
+  certFile?: string | undefined;
+  /** Path of its private key, in PEM. */
+  keyFile?: string | undefined;
+}
+
 /** Where it is written how to reach a cluster's API. */
 export type ClusterPlace =
   | {
@@ -13,6 +27,7 @@ export type ClusterPlace =
       readonly path: string | undefined;
       readonly context: string | undefined;
     }
+  | { readonly kind: 'files'; readonly name: string; readonly files: Readonly<ClusterFiles> }
   | {
       readonly kind: 'in-cluster';
       readonly name: string;
@@ -69,6 +84,16 @@ function load(place: ClusterPlace): Loaded {
     if (missing !== undefined) throw new Error(`${missing} is not set: this is no pod of a cluster`);
     config.loadFromCluster(place.root);
     return { config };
+  }
+  if (place.kind === 'files') {
+    const { server, caFile, tokenFile, certFile, keyFile } = place.files;
+    config.loadFromOptions({
+      clusters: [{ name: 'cluster', server, caFile, skipTLSVerify: false }],
+      users: [{ name: 'user', certFile, keyFile }],
+      contexts: [{ name: 'context', cluster: 'cluster', user: 'user' }],
+      currentContext: 'context',
+    });
+    return { config, tokenFile };
   }
   if (place.path === undefined) config.loadFromDefault();
   else config.loadFromFile(place.path);

@@ -12,7 +12,7 @@ import {
   withDefault,
   type Check,
 } from '../validation.js';
-import { accessTo, type ClusterPlace } from './cluster-access.js';
+import { accessTo, type ClusterFiles, type ClusterPlace } from './cluster-access.js';
 import { followNodes } from './follow-nodes.js';
 import { ADDRESS_TYPES, type NodeAddressType } from './node-spec.js';
 
@@ -27,6 +27,8 @@ export interface KubernetesNodesOptions {
    * changes, and the cluster's certificate authority. Default: `false`.
    */
   inCluster?: boolean | undefined;
+  /** The API server itself, and files with what it is shown, in place of a kubeconfig. */
+  cluster?: ClusterFiles | undefined;
   /**
    * Which of a node's addresses becomes its `address`, at which sshd is reached: the first of the first type that it has. All of
    * them mean the node, whatever their type. Default: `['InternalIP', 'Hostname', 'InternalDNS', 'ExternalIP', 'ExternalDNS']`.
@@ -87,10 +89,44 @@ const kubeconfigPath: Check<string> = (value, path) => {
   throw new InvalidOptionError(path, 'must be the path of a kubeconfig file, not its content');
 };
 
+/** A URL may hold a password. */
+const server: Check<string> = (value, path) => {
+  const text = nonEmptyString(value, path);
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (
+    url?.protocol === 'https:' &&
+    url.username === '' &&
+    url.password === '' &&
+    url.search + url.hash === ''
+  )
+    return text.replace(/\/+$/, '');
+  throw new InvalidOptionError(
+    path,
+    'must be an https URL such as https://10.0.0.1:6443, without user or query',
+  );
+};
+
+const checkCluster = objectOf({
+  server,
+  caFile: optional(nonEmptyString),
+  tokenFile: optional(nonEmptyString),
+  certFile: optional(nonEmptyString),
+  keyFile: optional(nonEmptyString),
+} satisfies Record<keyof ClusterFiles, Check<unknown>>);
+
+const cluster: Check<Readonly<ClusterFiles>> = (value, path) => {
+  const files = checkCluster(value, path);
+  const { certFile, keyFile } = files;
+  if ((certFile === undefined) === (keyFile === undefined)) return files;
+  const [missing, other] = certFile === undefined ? ['certFile', 'keyFile'] : ['keyFile', 'certFile'];
+  throw new InvalidOptionError(`${path}.${missing}`, `is missing: ${other} is given`);
+};
+
 const checkOptions = objectOf({
   kubeconfig: optional(kubeconfigPath),
   context: optional(nonEmptyString),
   inCluster: withDefault(boolean, false),
+  cluster: optional(cluster),
   addressTypes: withDefault(addressTypes, ADDRESS_TYPES),
   labelSelector: optional(nonEmptyString),
   annotations: withDefault(boolean, true),
@@ -129,12 +165,20 @@ export function kubernetesNodes(options: KubernetesNodesOptions = {}): NodeSourc
   return { name: place.name, follow: (signal) => followNodes(access, checked, signal) };
 }
 
-function placeOf({ kubeconfig, context, inCluster }: ReturnType<typeof checkOptions>): ClusterPlace {
-  if (inCluster) {
-    const other = Object.entries({ kubeconfig, context }).find(([, value]) => value !== undefined);
-    if (other === undefined) return { kind: 'in-cluster', name: 'cluster of this pod' };
-    throw new InvalidOptionError(other[0], 'cannot be used with inCluster, which needs no kubeconfig');
-  }
+function placeOf({
+  kubeconfig,
+  context,
+  inCluster,
+  cluster: files,
+}: ReturnType<typeof checkOptions>): ClusterPlace {
+  const told = inCluster ? 'inCluster' : files === undefined ? undefined : 'cluster';
+  const other = Object.entries({ kubeconfig, context }).find(([, value]) => value !== undefined);
+  if (told !== undefined && other !== undefined)
+    throw new InvalidOptionError(other[0], `cannot be used with ${told}, which needs no kubeconfig`);
+  if (inCluster && files !== undefined)
+    throw new InvalidOptionError('cluster', 'stands beside inCluster: give one of the two');
+  if (inCluster) return { kind: 'in-cluster', name: 'cluster of this pod' };
+  if (files !== undefined) return { kind: 'files', name: `cluster at ${files.server}`, files };
   const file = kubeconfig ?? 'the default kubeconfig';
   const name = `cluster of ${file}${context === undefined ? '' : `, context ${context}`}`;
   return { kind: 'kubeconfig', name, path: kubeconfig, context };

@@ -38,6 +38,31 @@ describe('kubernetesNodes: credentials', () => {
   const kubeconfig = (user?: object, cluster?: object) =>
     stage.write('kubeconfig', stage.server.kubeconfig(user, cluster));
 
+  it('needs no kubeconfig where it is told the API server and its files, which it reads again', async () => {
+    const { authority, asked, port } = stage.server;
+    const server = `https://127.0.0.1:${port}`;
+    const { certificate, privateKey } = authority.issue({ commonName: 'control-plane', purpose: 'client' });
+    await stage.write('ca.pem', authority.certificate);
+    await stage.write('cert.pem', certificate);
+    await stage.write('key.pem', privateKey);
+    await stage.write('token', 'wrong\n');
+    const path = (name: string): string => join(stage.folder, name);
+    const caFile = path('ca.pem');
+    const fast = { retryMinMs: 1, retryMaxMs: 1 };
+    const byToken = stage.keep(
+      kubernetesNodes({ cluster: { server: `${server}/`, caFile, tokenFile: path('token') }, ...fast }),
+    );
+    expect(await byToken.next()).to.match(/^Error: .*401/);
+    await stage.write('token', 'good\n');
+    while ((await byToken.next()) !== 'a');
+    const files = { server, caFile, certFile: path('cert.pem'), keyFile: path('key.pem') };
+    expect(await stage.keep(kubernetesNodes({ cluster: files, ...fast })).next()).to.equal('a');
+    expect(asked.findLast(({ kind }) => kind === 'list')).to.include({ client: 'control-plane' });
+    const stranger = { ...files, caFile: path('cert.pem') };
+    const refused = await stage.keep(kubernetesNodes({ cluster: stranger, ...fast })).next();
+    expect(refused).to.match(/^Error: cannot ask the API at .*certificate/);
+  });
+
   it('shows a client certificate, given in the kubeconfig or as files beside it', async () => {
     const { authority, asked } = stage.server;
     const { certificate, privateKey } = authority.issue({ commonName: 'control-plane', purpose: 'client' });

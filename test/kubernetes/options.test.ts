@@ -26,6 +26,10 @@ describe('kubernetesNodes: options', () => {
     kubeconfig: ['', 5],
     context: ['', {}],
     inCluster: ['yes', 1],
+    cluster: ['https://x', null],
+    'cluster.server': ['x', 'http://x', 'https://me:hunter2@x', 'https://x?a'].map((server) => ({ server })),
+    'cluster.caFile': [{ server: 'https://x', caFile: '' }],
+    'cluster.keyFile': [{ server: 'https://x', certFile: 'x' }],
     addressTypes: ['InternalIP', []],
     'addressTypes[1]': [['InternalIP', 'internalIP']],
     labelSelector: ['', ['a=b']],
@@ -40,7 +44,7 @@ describe('kubernetesNodes: options', () => {
     retryMaxMs: [0, 249],
   })) {
     it(`names ${option} when it is wrong`, () => {
-      const key = option.replace(/\[.*/, '');
+      const key = option.replace(/[[.].*/, '');
       for (const value of values) {
         expect(refusal({ [key]: value })).to.include({ option, code: 'ERR_TUNNEL_INVALID_OPTION' });
       }
@@ -50,6 +54,9 @@ describe('kubernetesNodes: options', () => {
   it('refuses what has no meaning together', () => {
     expect(refusal({ inCluster: true, kubeconfig: 'x' })).to.include({ option: 'kubeconfig' });
     expect(refusal({ inCluster: true, context: 'x' })).to.include({ option: 'context' });
+    const cluster = { server: 'https://x' };
+    expect(refusal({ cluster, kubeconfig: 'x' })).to.include({ option: 'kubeconfig' });
+    expect(refusal({ cluster, inCluster: true })).to.include({ option: 'cluster' });
     expect(refusal({ retryMinMs: 5_000, retryMaxMs: 4_999 })).to.include({ option: 'retryMaxMs' });
   });
 
