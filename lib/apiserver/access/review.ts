@@ -56,7 +56,8 @@ export async function reviewSubject(
     return { refusal: verdict.isAllowed ? undefined : forbidden(user.name, attributes, verdict.reason) };
   } catch (error) {
     if (!(error instanceof StatusError) || error.code !== 403) throw error;
-    const problem = 'the proxy may not ask who may do what: bind it to the ClusterRole system:auth-delegator';
+    const problem =
+      'the proxy may not ask who may do what: bind it to a ClusterRole that may create subjectaccessreviews (authorization.k8s.io)';
     throw new StatusError(503, 'ServiceUnavailable', problem, { cause: error });
   }
 }

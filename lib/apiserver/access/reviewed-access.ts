@@ -1,6 +1,7 @@
 import { createHmac, randomBytes } from 'node:crypto';
 import { InvalidOptionError } from '../../errors.js';
-import { authorities, type Pem } from '../../tls/pem.js';
+import { authorities } from '../../tls/pem.js';
+import { tlsSource } from '../../tls/tls-source.js';
 import {
   describeKind,
   integer,
@@ -14,7 +15,7 @@ import type { Access, Caller, RequestAttributes } from '../access.js';
 import type { ProxyRequest } from '../exchange.js';
 import { StatusError } from '../status-error.js';
 import { UpstreamClient } from '../upstream/upstream-client.js';
-import { ClientCertificates, type CertificateUser } from './client-certificate.js';
+import { ClientCertificates, type CertificateUser, type ClientAuthorities } from './client-certificate.js';
 import { Decisions } from './decisions.js';
 import { authorizationIn, impersonationIn, isFrontProxy, isImpersonation } from './identity-headers.js';
 import { reviewSelf, reviewSubject } from './review.js';
@@ -28,8 +29,11 @@ export interface ReviewedAccessOptions {
    * The server has to ask for certificates and verify them by the same: `requestCert: true, rejectUnauthorized: false, ca`. Their requests
    * go to the upstream in the proxy's name, which therefore must be allowed to impersonate these users and groups. Default: certificates
    * count for nothing.
+   *
+   * `tlsFiles({ caFile })`, or another source, tells authorities that change, of which the next request of every connection is judged. The
+   * server has to be told with `setSecureContext`, too, by which it verifies new connections.
    */
-  clientCertificateAuthority?: Pem | readonly Pem[] | undefined;
+  clientCertificateAuthority?: ClientAuthorities | undefined;
   /** How long it is remembered that something is allowed, in milliseconds. Default: 10 000. */
   allowedMs?: number | undefined;
   /** How long it is remembered that something is not, in milliseconds. Default: 5000. */
@@ -43,9 +47,14 @@ const upstreamClient: Check<UpstreamClient> = (value, path) => {
   throw new InvalidOptionError(path, `must be an UpstreamClient, got ${describeKind(value)}`);
 };
 
+const clientAuthorities: Check<ClientAuthorities> = (value, path) =>
+  typeof value === 'object' && value !== null && 'current' in value
+    ? tlsSource(value, path)
+    : authorities(value, path);
+
 const checkOptions = objectOf({
   upstream: upstreamClient,
-  clientCertificateAuthority: optional(authorities),
+  clientCertificateAuthority: optional(clientAuthorities),
   allowedMs: withDefault(milliseconds(), 10_000),
   deniedMs: withDefault(milliseconds(), 5000),
   maxDecisions: withDefault(integer(1, 1_000_000), 8192),

@@ -183,6 +183,21 @@ describe('apiserver: who may do what', () => {
     await own.close();
   });
 
+  it('judges by the authorities that a source tells now, also on connections that are up', async () => {
+    let told: { readonly ca?: string } = { ca: server.certificateAuthority };
+    access = newAccess({ clientCertificateAuthority: { current: () => told } });
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+    const alice = { ...shown(server.clientCertificate('alice', 'devs')), agent };
+    expect(await ask(alice)).to.include({ userName: 'alice' });
+    told = { ca: createAuthority('other').certificate };
+    expect((await ask(alice)).refusal).to.include({ code: 401 });
+    told = {};
+    expect(await ask(alice)).to.have.property('refusal');
+    told = { ca: server.certificateAuthority };
+    expect(await ask(alice)).to.include({ userName: 'alice' });
+    agent.destroy();
+  });
+
   it('believes none that has expired since its connection was made', async () => {
     const agent = new Agent({ keepAlive: true, maxSockets: 1 });
     const alice = { ...shown(server.clientCertificate('alice', 'devs')), agent };
@@ -353,7 +368,7 @@ describe('apiserver: who may do what', () => {
     server.revoke('proxy');
     const { refusal } = await ask(shown(server.clientCertificate('alice', 'devs')));
     expect(refusal).to.include({ code: 503 });
-    expect(refusal?.message).to.contain('system:auth-delegator');
+    expect(refusal?.message).to.contain('may create subjectaccessreviews');
   });
 
   it('names the option that is wrong', () => {
@@ -365,6 +380,9 @@ describe('apiserver: who may do what', () => {
         'clientCertificateAuthority',
       ],
       [{ upstream, clientCertificateAuthority: '/etc/ca.crt' }, 'clientCertificateAuthority'],
+      [{ upstream, clientCertificateAuthority: [] }, 'clientCertificateAuthority'],
+      [{ upstream, clientCertificateAuthority: { current: 1 } }, 'clientCertificateAuthority'],
+      [{ upstream, clientCertificateAuthority: { current: () => ({}) } }, 'clientCertificateAuthority'],
       [{ upstream, allowedMs: -1 }, 'allowedMs'],
       [{ upstream, cacheMs: 1 }, 'cacheMs'],
     ];
