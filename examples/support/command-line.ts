@@ -8,6 +8,8 @@ export class UsageError extends Error {
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 export type OptionTypes = NonNullable<ParseArgsConfig['options']>;
+/** Options by name, without dashes. */
+export type OptionValues = Readonly<Record<string, string | boolean | readonly string[]>>;
 
 /** The variable in which a command looks for an option that is not on its command line. */
 export function variableOf(command: string, option: string): string {
@@ -27,7 +29,7 @@ export class CommandLine<Options extends OptionTypes = OptionTypes> {
   readonly #values: Readonly<Record<string, unknown>>;
   readonly #environment: Environment;
   /** What counts where neither the command line nor the environment says anything. */
-  #defaults: Readonly<Record<string, string | boolean>> = {};
+  #defaults: OptionValues = {};
 
   /** @throws UsageError */
   constructor(command: string, argv: readonly string[], options: Options, environment: Environment) {
@@ -47,7 +49,7 @@ export class CommandLine<Options extends OptionTypes = OptionTypes> {
   }
 
   /** Takes what a configuration file says. */
-  setDefaults(defaults: Readonly<Record<string, string | boolean>>): void {
+  setDefaults(defaults: OptionValues): void {
     this.#defaults = defaults;
   }
 
@@ -63,9 +65,11 @@ export class CommandLine<Options extends OptionTypes = OptionTypes> {
     return (this.#values[option] ?? this.#defaults[option]) === true;
   }
 
-  /** Of an option that may be given more than once. */
+  /** Of an option that may be given more than once; in the environment with commas between. */
   texts(option: keyof Options & string): readonly string[] {
-    return (this.#values[option] as string[] | undefined) ?? [];
+    const fromEnvironment = this.#environment[variableOf(this.#command, option)]?.split(',');
+    const given = this.#values[option] ?? fromEnvironment ?? this.#defaults[option];
+    return Array.isArray(given) ? (given as string[]) : [];
   }
 
   /** @throws UsageError */

@@ -10,8 +10,9 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { connect } from 'node:tls';
 import { parseAllDocuments, stringify } from 'yaml';
-import { HELP, OPTIONS, settingsFrom } from '../../examples/support/apiserver-proxy/arguments.js';
+import { HELP, OPTIONS } from '../../examples/support/apiserver-proxy/arguments.js';
 import { optionsIn } from '../../examples/support/apiserver-proxy/config-file.js';
+import { settingsFrom } from '../../examples/support/apiserver-proxy/settings.js';
 import { CommandLine } from '../../examples/support/command-line.js';
 import { startApiServer, type ApiObject, type ApiRule, type ApiServer } from '../../lib/testing/index.js';
 import { describeFor } from '../support/applicability.js';
@@ -259,10 +260,10 @@ describe('examples: apiserver-proxy', () => {
       [['--config', file, 'x'], /nothing but options/],
       [['--config', file, '--tls-cert=/nonexistent'], /--tls-cert cannot read/],
       [['--config', file, `--tls-key=${broken}`], /--tls-key .*no private key/],
-      [['--config', file, '--client-ca=/nonexistent'], /--client-ca: cannot read/],
-      [['--config', file, `--client-ca=${broken}`], /--client-ca must be certificates/],
+      [['--config', file, '--client-ca=/nonexistent'], /--client-ca cannot read/],
+      [['--config', file, `--client-ca=${broken}`], /--client-ca .*has no certificate in it/],
       [['--config', file, '--upstream=http://x'], /--upstream must be an https URL/],
-      [['--config', file, '--upstream-ca=/nonexistent'], /--upstream-ca: cannot read/],
+      [['--config', file, '--upstream-ca=/nonexistent'], /--upstream-ca cannot read/],
       [['--config', file, '--kubelet-ca=/nonexistent'], /--kubelet-ca cannot read/],
       [['--config', file, `--kubelet-key=${broken}`], /--kubelet-key .*no private key/],
       [['--config', file, '--kubelet-insecure-skip-tls-verify'], /--kubelet-ca is needed, or .*not both/],

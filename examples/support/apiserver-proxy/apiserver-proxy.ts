@@ -1,7 +1,8 @@
 import { command } from '../command.js';
-import { HELP, OPTIONS, settingsFrom } from './arguments.js';
+import { HELP, OPTIONS } from './arguments.js';
 import { optionsIn } from './config-file.js';
 import { serve } from './serve.js';
+import { settingsFrom } from './settings.js';
 
 export const apiserverProxyCommand = command({
   name: 'apiserver-proxy',

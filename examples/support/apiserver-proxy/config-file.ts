@@ -1,23 +1,34 @@
 import { readFileSync } from 'node:fs';
 import { parse } from 'yaml';
-import { UsageError, type OptionTypes } from '../command-line.js';
+import { UsageError, type OptionTypes, type OptionValues } from '../command-line.js';
 
 /**
- * Options from a YAML file: `name: value`, each as on the command line without its dashes.
+ * Options from a YAML file: `name: value`, each as on the command line without its dashes; a list of values where one may be given again.
  *
  * @throws UsageError
  */
-export function optionsIn(path: string, options: OptionTypes): Record<string, string | boolean> {
-  const found: Record<string, string | boolean> = {};
+export function optionsIn(path: string, options: OptionTypes): OptionValues {
+  const found: Record<string, OptionValues[string]> = {};
   for (const [name, value] of Object.entries(read(path))) {
     const option = Object.hasOwn(options, name) && name !== 'config' ? options[name] : undefined;
     if (option === undefined) throw new UsageError(`${path}: there is no option ${name}`);
-    const isFlag = option.type === 'boolean';
-    if (isFlag !== (typeof value === 'boolean') || !['string', 'number', 'boolean'].includes(typeof value))
-      throw new UsageError(`${path}: ${name} must be ${isFlag ? 'true or false' : 'a text or a number'}`);
-    found[name] = typeof value === 'boolean' ? value : String(value);
+    found[name] = valueOf(value, option, `${path}: ${name}`);
   }
   return found;
+}
+
+function valueOf(value: unknown, option: OptionTypes[string], what: string): OptionValues[string] {
+  if (option.type === 'boolean') {
+    if (typeof value === 'boolean') return value;
+    throw new UsageError(`${what} must be true or false`);
+  }
+  if (option.multiple === true) {
+    const list = Array.isArray(value) ? (value as unknown[]) : [value];
+    if (list.every((each) => typeof each === 'string')) return list;
+    throw new UsageError(`${what} must be a text, or a list of them`);
+  }
+  if (typeof value === 'string' || typeof value === 'number') return String(value);
+  throw new UsageError(`${what} must be a text or a number`);
 }
 
 function read(path: string): object {

@@ -2,17 +2,12 @@ import { once } from 'node:events';
 import http2, { type Http2SecureServer, type ServerHttp2Session } from 'node:http2';
 import type { AddressInfo, Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
-import { tlsFiles, type TlsFiles } from 'tunnel-dialer';
+import type { TlsFiles } from 'tunnel-dialer';
 import { SERVER_OPTIONS, type ApiserverProxy } from 'tunnel-dialer/apiserver';
 import type { HostAndPort } from '../command-line.js';
-import type { Certificate } from './arguments.js';
-import { named } from './named.js';
 
-/** What the command line calls options of the library. */
-const SERVING_FILES = { 'tlsFiles().certFile': 'tls-cert', 'tlsFiles().keyFile': 'tls-key' };
-
-/** How often it is looked whether the certificate that we show has changed, in milliseconds. */
-const CERTIFICATE_CHECK_MS = 1000;
+/** How often it is looked whether the files have changed, in milliseconds. */
+const FILES_CHECK_MS = 1000;
 
 /** What HTTP/2 has in place of `SERVER_OPTIONS`; kube-apiserver has as many streams. */
 const HTTP2_OPTIONS = {
@@ -21,9 +16,10 @@ const HTTP2_OPTIONS = {
 };
 
 interface FrontOptions {
-  readonly serving: Certificate;
-  /** PEM of those whose client certificates are asked for. */
-  readonly clientCa: string | undefined;
+  /** The certificate that is shown. */
+  readonly serving: TlsFiles;
+  /** Those whose client certificates are asked for. */
+  readonly clientCa: TlsFiles | undefined;
 }
 
 /** The server that clients talk to: TLS, HTTP/1.1 and HTTP/2. */
@@ -33,20 +29,19 @@ export class Front {
   readonly #renewContext: () => void;
   readonly #sessions = new Set<ServerHttp2Session>();
   readonly #sockets = new Set<Socket>();
-  #certificateCheck: NodeJS.Timeout | undefined;
+  #filesCheck: NodeJS.Timeout | undefined;
 
   constructor({ serving, clientCa }: FrontOptions, proxy: ApiserverProxy) {
     this.#proxy = proxy;
-    const files = named(SERVING_FILES, () => tlsFiles(serving));
-    const clients =
-      clientCa === undefined ? {} : { ca: clientCa, requestCert: true, rejectUnauthorized: false };
-    let shown = files.current();
+    let [shown, asked] = [serving.current(), clientCa?.current()];
     this.#renewContext = () => {
-      const now = files.current();
-      if (now !== shown) this.#server.setSecureContext({ ...contextOf(files), ...clients });
-      shown = now;
+      const [nowShown, nowAsked] = [serving.current(), clientCa?.current()];
+      if (nowShown === shown && nowAsked === asked) return;
+      this.#server.setSecureContext(contextOf(serving, clientCa));
+      [shown, asked] = [nowShown, nowAsked];
     };
-    const options = { allowHTTP1: true, ...HTTP2_OPTIONS, ...contextOf(files), ...clients };
+    const clients = clientCa === undefined ? {} : { requestCert: true, rejectUnauthorized: false };
+    const options = { allowHTTP1: true, ...HTTP2_OPTIONS, ...contextOf(serving, clientCa), ...clients };
     this.#server = http2.createSecureServer(options);
     // Node takes them from there for HTTP/1.1, and not from the options.
     Object.assign(this.#server, SERVER_OPTIONS);
@@ -66,13 +61,13 @@ export class Front {
   async listen({ host, port }: HostAndPort): Promise<AddressInfo> {
     this.#server.listen(port, host);
     await once(this.#server, 'listening');
-    this.#certificateCheck = setInterval(this.#renewContext, CERTIFICATE_CHECK_MS);
+    this.#filesCheck = setInterval(this.#renewContext, FILES_CHECK_MS);
     return this.#server.address() as AddressInfo;
   }
 
   /** Takes no new requests, and cuts those that are still under way after as many milliseconds. */
   async drain(milliseconds: number): Promise<void> {
-    clearInterval(this.#certificateCheck);
+    clearInterval(this.#filesCheck);
     this.#server.close();
     for (const session of this.#sessions) session.close();
     const enough = new AbortController();
@@ -85,8 +80,14 @@ export class Front {
   }
 }
 
-function contextOf(files: TlsFiles): { cert: string | Buffer; key: string | Buffer } {
-  const { cert, key } = files.current();
+type Pem = string | Buffer;
+
+function contextOf(
+  serving: TlsFiles,
+  clientCa: TlsFiles | undefined,
+): { cert: Pem; key: Pem; ca?: Pem | Pem[] } {
+  const { cert, key } = serving.current();
+  const ca = clientCa?.current().ca;
   if (cert === undefined || key === undefined) throw new Error('the certificate or its key is empty');
-  return { cert, key };
+  return { cert, key, ...(ca !== undefined && { ca }) };
 }

@@ -1,34 +1,33 @@
-import { once } from 'node:events';
-import http, { type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { Registry } from 'prom-client';
-import { nodesFile, tlsFiles, TunnelDialer, type NodeSource } from 'tunnel-dialer';
+import { setTimeout as delay } from 'node:timers/promises';
+import { nodesFile, TunnelDialer, type NodeSource } from 'tunnel-dialer';
 import { apiserverProxy, type ApiserverProxyOptions } from 'tunnel-dialer/apiserver';
-import { statusHandler } from 'tunnel-dialer/http';
 import { kubernetesNodes } from 'tunnel-dialer/kubernetes';
-import { dialerMetrics } from 'tunnel-dialer/metrics';
-import { loginFrom, read } from '../access.js';
+import { loginFrom } from '../access.js';
 import type { LOGIN_OPTIONS } from '../access-options.js';
-import type { CommandLine, HostAndPort } from '../command-line.js';
+import type { CommandLine } from '../command-line.js';
 import type { Surroundings } from '../command.js';
 import { untilStopped } from '../until-stopped.js';
 import { accessLog } from './access-log.js';
-import type { Settings } from './arguments.js';
 import { Front } from './front.js';
 import { named } from './named.js';
+import type { Settings } from './settings.js';
+import { StatusSite } from './status-site.js';
+import { watchedFiles } from './watched-files.js';
 
 /* What the command line calls options of the library. */
-const PROXY_OPTIONS = {
-  server: 'upstream',
-  certificateAuthority: 'upstream-ca',
-  tokenFile: 'upstream-token-file',
-  clientCertificateAuthority: 'client-ca',
+const PROXY_OPTIONS = { server: 'upstream', clientCertificateAuthority: 'client-ca' };
+const BASTIONS = { 'bastions[0].name': 'bastion', 'bastions[1].name': 'bastion' };
+const SERVING_FILES = { certFile: 'tls-cert', keyFile: 'tls-key' };
+const CLIENT_FILES = { caFile: 'client-ca' };
+const UPSTREAM_FILES = {
+  caFile: 'upstream-ca',
+  certFile: 'upstream-client-certificate',
+  keyFile: 'upstream-client-key',
 };
-const KUBELET_FILES = {
-  'tlsFiles().caFile': 'kubelet-ca',
-  'tlsFiles().certFile': 'kubelet-cert',
-  'tlsFiles().keyFile': 'kubelet-key',
-};
+const KUBELET_FILES = { caFile: 'kubelet-ca', certFile: 'kubelet-cert', keyFile: 'kubelet-key' };
+
+type Say = (text: string) => void;
 
 /** Serves until it is told to stop; then what is under way may go on for a while. */
 export async function serve(
@@ -36,34 +35,42 @@ export async function serve(
   line: CommandLine<typeof LOGIN_OPTIONS>,
   { errors, signal }: Surroundings,
 ): Promise<number> {
-  const say = (text: string): void => void errors.write(`apiserver-proxy: ${text}\n`);
+  const { serving, clientCa: clientCaFile, lookupsAs, quiet } = settings;
+  const say: Say = (text) => void errors.write(`apiserver-proxy: ${text}\n`);
+  const { server, caFile, ...own } = settings.upstream;
+  const certificate = 'certFile' in own ? own : undefined;
+  const tokenFile = 'tokenFile' in own ? own.tokenFile : undefined;
+  const clientCa =
+    clientCaFile === undefined ? undefined : watchedFiles(CLIENT_FILES, { caFile: clientCaFile }, say);
   // Which nodes there will be is not known yet, nor whether they tell host keys of their own.
   const ssh = loginFrom(line, [{ name: 'any', address: 'any' }]);
-  const dialer = new TunnelDialer({ nodes: nodesOf(settings.nodes), ssh });
+  const dialer = new TunnelDialer({ nodes: named(BASTIONS, () => nodesOf(settings)), ssh });
   dialer.on('source', ({ name, failure }) => {
     if (failure !== undefined) say(`${name}: ${failure.message}`);
   });
   try {
-    const { server, caFile, tokenFile } = settings.upstream;
-    const clientCa = read('client-ca', settings.clientCa);
+    const upstreamTls = watchedFiles(UPSTREAM_FILES, { caFile, ...certificate }, say);
     const proxy = named(PROXY_OPTIONS, () =>
       apiserverProxy(dialer, {
-        upstream: { server, certificateAuthority: read('upstream-ca', caFile), tokenFile },
-        kubelet: kubeletOptions(settings.kubelet),
-        lookupsAs: settings.lookupsAs,
+        upstream: { server, tls: upstreamTls, tokenFile },
+        kubelet: kubeletOptions(settings.kubelet, say),
+        lookupsAs,
         clientCertificateAuthority: clientCa,
-        onAnswer: settings.quiet ? undefined : accessLog(errors),
+        onAnswer: quiet ? undefined : accessLog(errors),
       }),
     );
-    const front = new Front({ serving: settings.serving, clientCa }, proxy);
-    const metrics = new Registry();
-    dialerMetrics(dialer, { registry: metrics });
-    const status = statusHandler(dialer, { metrics });
-    const statusServer = await listening(status, settings.status);
+    const front = new Front({ serving: watchedFiles(SERVING_FILES, serving, say), clientCa }, proxy);
+    const status = new StatusSite(dialer);
     try {
+      const at = written(await status.listen(settings.status));
       say(`https://${written(await front.listen(settings.listen))} stands in front of ${server}`);
-      say(`http://${written(statusServer.address() as AddressInfo)} tells how the tunnels fare`);
+      say(`http://${at} tells how the tunnels fare`);
       await untilStopped(signal).catch(() => undefined);
+      status.stopping();
+      if (settings.shutdownDelayMs > 0) {
+        say(`is told to stop; serves for another ${settings.shutdownDelayMs / 1000} s, and is not ready`);
+        await delay(settings.shutdownDelayMs);
+      }
       const drained = front.drain(settings.drainMs);
       say(`stops; ${proxy.underWay} requests may go on for ${settings.drainMs / 1000} s`);
       await drained;
@@ -72,8 +79,6 @@ export async function serve(
       await proxy.close();
     } finally {
       status.close();
-      statusServer.close();
-      statusServer.closeAllConnections();
     }
     return 0;
   } finally {
@@ -81,30 +86,26 @@ export async function serve(
   }
 }
 
-function nodesOf(nodes: Settings['nodes']): NodeSource {
-  return 'file' in nodes ? nodesFile(nodes.file) : kubernetesNodes(nodes);
+function nodesOf({ nodes, upstream }: Settings): NodeSource {
+  if (nodes.kind === 'file') return nodesFile(nodes.file);
+  const { kubeconfig, context, annotations, bastions } = nodes;
+  const place = kubeconfig === undefined ? { cluster: upstream } : { kubeconfig, context };
+  return kubernetesNodes({ ...place, annotations, bastions });
 }
 
-function kubeletOptions({
-  caFile,
-  certificate,
-  verifySubject,
-  insecureSkipTlsVerify,
-}: Settings['kubelet']): ApiserverProxyOptions['kubelet'] {
+function kubeletOptions(
+  { caFile, certificate, verifySubject, insecureSkipTlsVerify, addressTypes }: Settings['kubelet'],
+  say: Say,
+): ApiserverProxyOptions['kubelet'] {
   const tls =
     caFile === undefined && certificate === undefined
       ? undefined
-      : named(KUBELET_FILES, () => tlsFiles({ caFile, ...certificate }));
+      : watchedFiles(KUBELET_FILES, { caFile, ...certificate }, say);
   return {
     tls,
+    addressTypes,
     ...(insecureSkipTlsVerify ? { insecureSkipTLSVerify: true } : { verifySubject }),
   };
-}
-
-async function listening(handler: RequestListener, { host, port }: HostAndPort): Promise<Server> {
-  const server = http.createServer(handler).listen(port, host);
-  await once(server, 'listening');
-  return server;
 }
 
 const written = ({ family, address, port }: AddressInfo): string =>

@@ -1,6 +1,6 @@
-import type { NodeSpec } from 'tunnel-dialer';
 import { environmentHelp, LOGIN_HELP, LOGIN_OPTIONS } from '../access-options.js';
-import { integer, UsageError, type CommandLine } from '../command-line.js';
+import { bastionsFrom } from '../bastions.js';
+import { UsageError, type CommandLine } from '../command-line.js';
 import type { NodeList } from '../node-list.js';
 
 export const HELP = `Usage: fleet-health [options] NODES
@@ -21,7 +21,7 @@ answer? Prints a table, and a hint for each node with a trouble.
                                    bastion: true            # it has no kubelet
   --kubeconfig FILE          ask a cluster's API server in place of NODES
   --context NAME             of the kubeconfig (default: its current one)
-  --bastion NAME=ADDRESS[:PORT]
+  --bastion NAME=[USER@]ADDRESS[:PORT]
                              before the cluster's nodes; again for one behind it
 
 Logging in
@@ -77,7 +77,7 @@ export const OPTIONS = {
 export function optionsFrom(line: CommandLine<typeof OPTIONS>): Options {
   const [kubeconfig, context] = [line.text('kubeconfig'), line.text('context')];
   const [file, ...rest] = line.words;
-  const bastions = line.texts('bastion').map(bastionOf);
+  const bastions = bastionsFrom(line);
   const nodes = kubeconfig === undefined ? file && { file } : { kubeconfig, context, bastions };
   if (!nodes || rest.length > 0 || (kubeconfig !== undefined && file !== undefined))
     throw new UsageError(`one file of nodes is needed, or --kubeconfig, got ${line.words.length} names`);
@@ -101,12 +101,4 @@ export function optionsFrom(line: CommandLine<typeof OPTIONS>): Options {
     timeoutMs: line.integer('timeout', 10, 1, 3600) * 1000,
     json: line.flag('json'),
   };
-}
-
-function bastionOf(text: string): NodeSpec {
-  const [, name, bracketed, plain, port = '22'] = /^([^=]+)=(?:\[(.+)\]|([^:]+))(?::(.*))?$/.exec(text) ?? [];
-  const address = bracketed ?? plain;
-  if (name === undefined || address === undefined)
-    throw new UsageError(`--bastion must be NAME=ADDRESS or NAME=ADDRESS:PORT, got ${JSON.stringify(text)}`);
-  return { name, address, port: integer('--bastion', port, 1, 65535) };
 }
