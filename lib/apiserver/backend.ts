@@ -17,4 +17,6 @@ export interface Backend {
    * @throws an error of the dial or of TLS, or the signal's reason
    */
   connect(signal?: AbortSignal): Promise<Duplex>;
+  /** To be called when it cannot be reached: what was looked up to find it may be old. */
+  readonly onUnreachable?: (() => void) | undefined;
 }

@@ -27,6 +27,7 @@ export {
   type PassThroughUpgrade,
 } from './pass-through.js';
 export type {
+  LookedUp,
   LookupOptions,
   NodeObject,
   PodContainer,

@@ -23,7 +23,7 @@ export interface ApiserverPartsOptions {
   lookupsAs?: 'proxy' | 'caller' | undefined;
   /** Authorities of callers' certificates, as of {@link ReviewedAccess}. Default: certificates count for nothing. */
   clientCertificateAuthority?: ReviewedAccessOptions['clientCertificateAuthority'];
-  /** How long what was looked up is believed, in milliseconds. Default: 5000. */
+  /** How long what was looked up is believed, in milliseconds; pods and endpoints for a second at most. Default: 5000. */
   lookupCacheMs?: number | undefined;
   /** Of how many nodes connections to kubelets and pods are kept. Default: 2000. */
   maxNodes?: number | undefined;

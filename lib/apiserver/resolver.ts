@@ -60,6 +60,14 @@ export interface LookupOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** What can be looked up; a service goes with its endpoints. */
+export interface LookedUp {
+  readonly kind: 'node' | 'pod' | 'service';
+  /** None for nodes. */
+  readonly namespace?: string | undefined;
+  readonly name: string;
+}
+
 /** Looks up what a request names. What is not there is `undefined`. */
 export interface Resolver {
   node(name: string, options: LookupOptions): Promise<NodeObject | undefined>;
@@ -67,4 +75,6 @@ export interface Resolver {
   service(namespace: string, name: string, options: LookupOptions): Promise<ServiceObject | undefined>;
   /** Of EndpointSlices, or of Endpoints where a cluster has none. */
   endpoints(namespace: string, service: string, options: LookupOptions): Promise<readonly ServiceEndpoint[]>;
+  /** What was found cannot be reached: the next who want to know it are not told what is remembered. */
+  forget?(what: LookedUp, options: LookupOptions): void;
 }

@@ -2,6 +2,7 @@ import { isObjectName, pathOf } from '../kubelet/names.js';
 import { milliseconds, objectOf, oneOf, withDefault, type Check } from '../validation.js';
 import type { Caller } from './access.js';
 import type {
+  LookedUp,
   LookupOptions,
   NodeObject,
   PodObject,
@@ -40,7 +41,10 @@ export type LookupIdentity = 'caller' | 'proxy';
 
 /** Options of {@link upstreamResolver}. */
 export interface UpstreamResolverOptions {
-  /** How long an answer is not asked for again, in milliseconds. Default: 5000. */
+  /**
+   * How long an answer is not asked for again, in milliseconds; about pods and endpoints, whose addresses others may have soon, for a second
+   * at most. Default: 5000.
+   */
   cacheMs?: number | undefined;
   /**
    * Who asks for pods, services and their endpoints. `caller` needs a caller who may `get` pods and services and `list` endpointslices,
@@ -52,6 +56,9 @@ export interface UpstreamResolverOptions {
    */
   nodesAs?: LookupIdentity | undefined;
 }
+
+/** kube-apiserver looks pods up anew for each request. */
+const MAX_POD_CACHE_MS = 1000;
 
 /** Of each kind. */
 const MAX_KNOWN = 1024;
@@ -94,9 +101,10 @@ class UpstreamResolver implements Resolver {
     this.#upstream = upstream;
     this.#settings = settings;
     this.#nodes = new LookupCache(limits);
-    this.#pods = new LookupCache(limits);
+    const brief = { ...limits, cacheMs: Math.min(settings.cacheMs, MAX_POD_CACHE_MS) };
+    this.#pods = new LookupCache(brief);
     this.#services = new LookupCache(limits);
-    this.#endpoints = new LookupCache(limits);
+    this.#endpoints = new LookupCache(brief);
   }
 
   async node(name: string, { caller, signal }: LookupOptions): Promise<NodeObject | undefined> {
@@ -135,6 +143,17 @@ class UpstreamResolver implements Resolver {
       return found.length === 0 ? undefined : found;
     };
     return (await this.#endpoints.get(keyOf(as, namespace, service), ask, lookup.signal)) ?? [];
+  }
+
+  forget({ kind, namespace = '', name }: LookedUp, { caller }: LookupOptions): void {
+    if (kind === 'node')
+      this.#nodes.forget(keyOf(this.#settings.nodesAs === 'proxy' ? 'proxy' : caller, name));
+    const key = keyOf(this.#asker(caller), namespace, name);
+    if (kind === 'pod') this.#pods.forget(key);
+    if (kind === 'service') {
+      this.#services.forget(key);
+      this.#endpoints.forget(key);
+    }
   }
 
   async #service(

@@ -116,6 +116,34 @@ describe('apiserverProxy', () => {
       expect(messageOf(body)).to.match(/^error trying to reach service: /);
     });
 
+    for (const target of ['pods/cart:1', 'services/gone:80'])
+      it(`${target} that cannot be reached after another lookup, in case it has moved`, async () => {
+        stage.apiServer.put({
+          kind: 'Service',
+          metadata: { name: 'gone', namespace: 'shop' },
+          spec: { ports: [{ port: 80 }] },
+        });
+        stage.apiServer.put({
+          kind: 'EndpointSlice',
+          apiVersion: 'discovery.k8s.io/v1',
+          metadata: { name: 'gone', namespace: 'shop', labels: { 'kubernetes.io/service-name': 'gone' } },
+          addressType: 'IPv4',
+          ports: [{ port: 1 }],
+          endpoints: [
+            {
+              addresses: [POD_ADDRESS],
+              conditions: { ready: true },
+              targetRef: { kind: 'Pod', name: 'cart', namespace: 'shop' },
+            },
+          ],
+        });
+        const lookups = () => stage.apiServer.requests.filter(({ url }) => url.endsWith('/pods/cart')).length;
+        expect(await stage.ask(`/api/v1/namespaces/shop/${target}/proxy/`)).to.include({ status: 503 });
+        const before = lookups();
+        expect(await stage.ask(`/api/v1/namespaces/shop/${target}/proxy/`)).to.include({ status: 503 });
+        expect(lookups()).to.be.greaterThan(before);
+      });
+
     it('refuses dryRun', async () => {
       const path = '/api/v1/namespaces/shop/pods/cart/proxy/?dryRun=All';
       expect(await stage.ask(path, { method: 'POST' })).to.include({ status: 400 });

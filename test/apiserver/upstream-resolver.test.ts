@@ -1,4 +1,5 @@
 import { expect } from 'chai';
+import sinon from 'sinon';
 import type { LookupOptions, Resolver } from '../../lib/apiserver/resolver.js';
 import { StatusError } from '../../lib/apiserver/status-error.js';
 import { upstreamResolver, type UpstreamResolverOptions } from '../../lib/apiserver/upstream-resolver.js';
@@ -354,6 +355,57 @@ describe('apiserver: the resolver over an upstream', () => {
     expect(await one).to.equal(reason);
     expect(await other).to.not.equal(undefined);
     expect(upstream.asked).to.have.length(1);
+  });
+
+  it('remembers nodes and services for five seconds, and pods and endpoints, whose addresses others may have soon, for one', async () => {
+    const clock = sinon.useFakeTimers({ toFake: ['performance'] });
+    try {
+      upstream.answers['/api/v1/nodes/n'] = { kind: 'Node' };
+      upstream.answers[POD] = { kind: 'Pod' };
+      upstream.answers[SERVICE] = { kind: 'Service' };
+      upstream.answers[SLICES] = slicesOf(
+        slice('IPv4', { addresses: ['10.0.0.1'], conditions: {}, targetRef }),
+      );
+      const asking = resolver();
+      const lookAll = async (): Promise<readonly string[]> => {
+        const before = upstream.asked.length;
+        await asking.node('n', alice);
+        await asking.pod('shop', 'cart', alice);
+        await asking.endpoints('shop', 'cart', alice);
+        return upstream.asked.slice(before).map((asked) => asked.replace(/^\w+ /, ''));
+      };
+      expect(await lookAll()).to.have.members(['/api/v1/nodes/n', POD, SERVICE, SLICES]);
+      clock.tick(999);
+      expect(await lookAll()).to.deep.equal([]);
+      clock.tick(1);
+      expect(await lookAll()).to.deep.equal([POD, SLICES]);
+      clock.tick(4000);
+      expect(await lookAll()).to.have.members(['/api/v1/nodes/n', POD, SERVICE, SLICES]);
+    } finally {
+      clock.restore();
+    }
+  });
+
+  it('asks again for what it is to forget, and for nothing else', async () => {
+    upstream.answers['/api/v1/nodes/n'] = { kind: 'Node' };
+    upstream.answers[POD] = { kind: 'Pod' };
+    upstream.answers[SERVICE] = { kind: 'Service' };
+    for (const lookupsAs of ['caller', 'proxy'] as const) {
+      const asking = resolver({ lookupsAs, cacheMs: 600_000 });
+      const lookAll = async (): Promise<readonly string[]> => {
+        const before = upstream.asked.length;
+        await asking.node('n', alice);
+        await asking.service('shop', 'cart', alice);
+        return upstream.asked.slice(before).map((asked) => asked.replace(/^\w+ /, ''));
+      };
+      await lookAll();
+      asking.forget?.({ kind: 'node', name: 'n' }, alice);
+      expect(await lookAll()).to.deep.equal(['/api/v1/nodes/n']);
+      asking.forget?.({ kind: 'service', namespace: 'shop', name: 'cart' }, alice);
+      expect(await lookAll()).to.deep.equal([SERVICE]);
+      asking.forget?.({ kind: 'service', namespace: 'shop', name: 'other' }, alice);
+      expect(await lookAll()).to.deep.equal([]);
+    }
   });
 
   it('refuses options that it does not know', () => {

@@ -8,6 +8,7 @@ import { logRequestOf } from '../pods/log-query.js';
 import { openLog } from '../pods/open-log.js';
 import { serveLogOverWebSocket } from '../upgrade/log-over-web-socket.js';
 import { kubeletPath, type Pods } from './pods.js';
+import { reach } from './reach.js';
 
 /** Logs, which are no proxy: the kubelet is asked anew, and nothing of the client's request goes along. */
 export class PodLogs implements Service<'pod-log'> {
@@ -44,6 +45,7 @@ export class PodLogs implements Service<'pod-log'> {
     const container = containerOf(pod, route.name, wanted);
     if (!pod.spec?.nodeName) return undefined;
     const kubelet = await this.#pods.kubeletOf(pod, task);
-    return openLog(kubelet, kubeletPath('containerLogs', route, container, parameters), signal);
+    const path = kubeletPath('containerLogs', route, container, parameters);
+    return reach(kubelet, () => openLog(kubelet, path, signal));
   }
 }

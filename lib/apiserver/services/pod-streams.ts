@@ -7,6 +7,7 @@ import { isTunnelled, tunnelPortForward } from '../translate/tunnel-port-forward
 import { upgradeRequired } from '../upgrade/is-upgrade.js';
 import { relayUpgrade } from '../upgrade/relay-upgrade.js';
 import { kubeletPath, type Pods } from './pods.js';
+import { reach } from './reach.js';
 
 /** Exec and attach. What newer clients speak is translated into what every kubelet understands. */
 export class PodStreams implements Service<'pod-exec' | 'pod-attach'> {
@@ -29,7 +30,7 @@ export class PodStreams implements Service<'pod-exec' | 'pod-attach'> {
     const parameters = execParameters(query, { withCommand: isExec });
     const path = kubeletPath(isExec ? 'exec' : 'attach', route, container, parameters);
     const relay = isTranslated(upgrade.request) ? translateStreams : relayUpgrade;
-    await relay({ upgrade, backend, path, signal, onAnswer });
+    await reach(backend, () => relay({ upgrade, backend, path, signal, onAnswer }));
   }
 }
 
@@ -51,6 +52,6 @@ export class PodPortForward implements Service<'pod-portforward'> {
     const backend = await this.#pods.kubeletOf(pod, task);
     const path = kubeletPath('portForward', route, undefined, portForwardParameters(query));
     const relay = isTunnelled(upgrade.request) ? tunnelPortForward : relayUpgrade;
-    await relay({ upgrade, backend, path, signal, onAnswer });
+    await reach(backend, () => relay({ upgrade, backend, path, signal, onAnswer }));
   }
 }

@@ -12,6 +12,7 @@ import {
 } from '../plain/request-target.js';
 import { sendRedirect } from '../send-redirect.js';
 import { relayUpgrade } from '../upgrade/relay-upgrade.js';
+import { reach } from './reach.js';
 
 type Kind = 'node-proxy' | 'pod-proxy' | 'service-proxy';
 
@@ -32,7 +33,8 @@ export class Proxied<Of extends Kind> implements Service<Of> {
       return;
     }
     const backend = await this.#backendOf(task);
-    await relayPlain({ exchange, backend, path: `${joinPath(rest)}${task.search}`, prefix, rewrites: true });
+    const path = `${joinPath(rest)}${task.search}`;
+    await reach(backend, () => relayPlain({ exchange, backend, path, prefix, rewrites: true }));
   }
 
   /** Unlike kube-apiserver's, it does not lose the query on the way (kubernetes/kubernetes#77142). */
@@ -41,7 +43,7 @@ export class Proxied<Of extends Kind> implements Service<Of> {
     const backend = await this.#backendOf(task);
     const path = `${joinPath(rest)}${task.search}`;
     const { signal, onAnswer } = task;
-    await relayUpgrade({ upgrade, backend, path, signal, onAnswer });
+    await reach(backend, () => relayUpgrade({ upgrade, backend, path, signal, onAnswer }));
   }
 }
 

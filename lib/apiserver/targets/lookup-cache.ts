@@ -55,6 +55,11 @@ export class LookupCache<T> {
     }
   }
 
+  /** Asks again next time. */
+  forget(key: string): void {
+    this.#known.delete(key);
+  }
+
   #ask(key: string, ask: (signal: AbortSignal) => Promise<T | undefined>): Asked<T> {
     const giveUp = new AbortController();
     const answer = ask(giveUp.signal).then(

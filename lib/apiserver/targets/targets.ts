@@ -1,6 +1,6 @@
 import { isIP } from 'node:net';
 import type { Backend } from '../backend.js';
-import type { LookupOptions, NodeObject, PodObject, Resolver, ServiceObject } from '../resolver.js';
+import type { LookedUp, LookupOptions, NodeObject, PodObject, Resolver, ServiceObject } from '../resolver.js';
 import type { Backends } from './backends.js';
 import { drawEndpoints, type EndpointChoice } from './endpoint-choice.js';
 import { isProxyable, isProxyableHost } from './proxyable.js';
@@ -42,12 +42,12 @@ export class Targets {
     const kubelet = this.#backends.kubelet(node);
     if (port === '' || port === String(kubelet.port)) {
       if (!isProxyableHost(kubelet.host)) throw addressNotAllowed();
-      return kubelet;
+      return this.#found(kubelet, lookup, { kind: 'node', name });
     }
     const number = portIn('node', text, port);
     const address = this.#firstIpAddress(node);
     if (!isProxyable(address)) throw addressNotAllowed();
-    return this.#backends.plain(scheme, address, number, name);
+    return this.#found(this.#backends.plain(scheme, address, number, name), lookup, { kind: 'node', name });
   }
 
   /**
@@ -62,7 +62,8 @@ export class Targets {
     const number = port === '' ? firstPortOf(pod) : portIn('pod', text, port);
     const address = addressOf(pod);
     if (!isProxyable(address)) throw addressNotAllowed();
-    return this.#backends.plain(scheme, address, number, nodeOf(pod));
+    const backend = this.#backends.plain(scheme, address, number, nodeOf(pod));
+    return this.#found(backend, lookup, { kind: 'pod', namespace, name });
   }
 
   /**
@@ -80,8 +81,18 @@ export class Targets {
     const wish = { namespace, portName, max: MAX_TRIED, random: this.#random };
     for (const choice of drawEndpoints(endpoints, wish)) {
       const pod = await this.#resolver.pod(namespace, choice.pod, lookup);
-      if (pod !== undefined && isOf(choice, pod))
-        return this.#backends.plain(scheme, choice.address, choice.port, nodeOf(pod) ?? choice.nodeName);
+      if (pod === undefined || !isOf(choice, pod)) continue;
+      const backend = this.#backends.plain(
+        scheme,
+        choice.address,
+        choice.port,
+        nodeOf(pod) ?? choice.nodeName,
+      );
+      const which: LookedUp[] = [
+        { kind: 'service', namespace, name },
+        { kind: 'pod', namespace, name: choice.pod },
+      ];
+      return this.#found(backend, lookup, ...which);
     }
     throw unavailable(`no endpoints available for service ${quoted(name)}`);
   }
@@ -94,7 +105,15 @@ export class Targets {
   async kubeletOf(pod: PodObject, lookup: LookupOptions): Promise<Backend> {
     const node = nodeOf(pod);
     if (node === undefined) throw badRequest(`pod ${pod.metadata?.name ?? ''} does not have a host assigned`);
-    return this.#backends.kubelet(await this.#node(node, lookup));
+    const kubelet = this.#backends.kubelet(await this.#node(node, lookup));
+    return this.#found(kubelet, lookup, { kind: 'node', name: node });
+  }
+
+  #found(backend: Backend, lookup: LookupOptions, ...by: readonly LookedUp[]): Backend {
+    const onUnreachable = (): void => {
+      for (const each of by) this.#resolver.forget?.(each, lookup);
+    };
+    return { ...backend, onUnreachable };
   }
 
   async #node(name: string, lookup: LookupOptions): Promise<NodeObject> {

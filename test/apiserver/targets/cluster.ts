@@ -1,5 +1,6 @@
 import type { Caller } from '../../../lib/apiserver/access.js';
 import type {
+  LookedUp,
   LookupOptions,
   NodeObject,
   PodObject,
@@ -24,6 +25,12 @@ export class Cluster implements Resolver {
   readonly slices: Record<string, readonly ServiceEndpoint[]> = {};
   /** What was looked up. */
   readonly asked: string[] = [];
+  /** What is not to be remembered. */
+  readonly forgotten: string[] = [];
+
+  forget({ kind, namespace, name }: LookedUp): void {
+    this.forgotten.push([kind, namespace, name].filter(Boolean).join(' '));
+  }
 
   node(name: string): Promise<NodeObject | undefined> {
     this.asked.push(`node ${name}`);

@@ -48,6 +48,26 @@ describe('apiserver: targets', () => {
     return JSON.parse(JSON.stringify(error)) as object;
   };
 
+  it('that cannot be reached are looked up anew', async () => {
+    cluster.pods['default/foo'] = podAt('1.2.3.4', [[80]], 'node-1');
+    cluster.nodes['node-1'] = nodeAt('node-1', { InternalIP: '10.0.0.1' });
+    cluster.services['default/web'] = { spec: { ports: [{ port: 80 }] } };
+    const pod = { namespace: 'default', name: 'foo' };
+    cluster.slices['default/web'] = [
+      { address: '1.2.3.4', isReady: true, pod, ports: [{ name: '', port: 80 }] },
+    ];
+    for (const [found, forgotten] of [
+      [await targets.pod('default', 'foo', lookup), ['pod default foo']],
+      [await targets.node('node-1', lookup), ['node node-1']],
+      [await targets.node('node-1:80', lookup), ['node node-1']],
+      [await targets.kubeletOf(cluster.pods['default/foo'] ?? { metadata: {} }, lookup), ['node node-1']],
+      [await targets.service('default', 'web:80', lookup), ['service default web', 'pod default foo']],
+    ] as const) {
+      found.onUnreachable?.();
+      expect(cluster.forgotten.splice(0)).to.deep.equal(forgotten);
+    }
+  });
+
   describe('of pods', () => {
     const pod = (text: string): Promise<Backend> => targets.pod('default', text, lookup);
 
