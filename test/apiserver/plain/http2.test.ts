@@ -4,7 +4,7 @@ import http2, { type ClientHttp2Session, type IncomingHttpHeaders } from 'node:h
 import { text } from 'node:stream/consumers';
 import type { IncomingMessage } from 'node:http';
 import tls from 'node:tls';
-import { read, until } from '../../support/dialer.js';
+import { turns, until } from '../../support/dialer.js';
 import { mirror, prefixOf, ProxyStage, seenBy } from './stage.js';
 
 type Headers = IncomingHttpHeaders & { ':status'?: number };
@@ -179,17 +179,41 @@ describe('apiserver: a plain request over HTTP/2', () => {
   });
 
   it('is not read faster than the client reads', async () => {
-    await stage.http('p', (_request, response) => {
+    let written = 0;
+    const server = await stage.http('p', (_request, response) => {
+      const chunk = Buffer.alloc(64 * 1024);
       const more = (): void => {
-        while (response.write(Buffer.alloc(64 * 1024)));
+        do written += chunk.length;
+        while (response.write(chunk));
       };
       response.on('drain', more);
       more();
     });
+    const asked = once(server, 'request') as Promise<[IncomingMessage]>;
+    const settled = async (): Promise<number> => {
+      for (let before = -1; before !== written;) {
+        before = written;
+        await turns(100);
+      }
+      return written;
+    };
     const { stream } = await begin({});
-    await read(stream, 2 ** 20);
+    const [{ socket }] = await asked;
+    // Of a body without end it holds what it can take before the client has read any of it.
+    const held = await settled();
+    expect(held).to.be.lessThan(32 * 2 ** 20);
+    let taken = 0;
+    stream.on('data', (chunk: Buffer) => {
+      taken += chunk.length;
+      if (taken > 16 * 2 ** 20) stream.pause();
+    });
+    await once(stream, 'pause');
+    expect(await settled()).to.be.within(held + 2 ** 20, held + 32 * 2 ** 20);
+    const gone = new Promise((resolve) => socket.once('close', resolve));
     stream.close(http2.constants.NGHTTP2_CANCEL);
+    await gone;
     await Promise.all(stage.outcomes);
+    expect(session.destroyed).to.equal(false);
   });
 
   it('of whose body the backend wants no more: its answer arrives, and the session is used on', async () => {
