@@ -50,12 +50,7 @@ export class UnreadLimit {
 
   /** To be called before so many bytes are sent. */
   beforeSending(bytes: number): void {
-    if (this.#pingedAt === undefined || this.#sent - this.#pingedAt >= PING_EVERY_BYTES) {
-      const payload = Buffer.allocUnsafe(PING_BYTES);
-      payload.writeUIntBE(this.#sent, 0, PING_BYTES);
-      this.#pingedAt = this.#sent;
-      this.#ping(payload);
-    }
+    if (this.#pingedAt === undefined || this.#sent - this.#pingedAt >= PING_EVERY_BYTES) this.#ask();
     this.#sent += bytes;
   }
 
@@ -71,8 +66,11 @@ export class UnreadLimit {
 
   /** Whether we read what the peer sends. */
   setReading(isReading: boolean): void {
+    const begins = isReading && !this.#isReading;
     this.#isReading = isReading;
     if (!isReading) this.#wake();
+    // A peer that could not get rid of its answers may have dropped them, and without data there are no more pings.
+    else if (begins && !this.hasRoom && !this.#isStopped) this.#ask();
   }
 
   /** Whoever waits, or is about to, is not called back any more. */
@@ -80,6 +78,13 @@ export class UnreadLimit {
     this.#isStopped = true;
     this.#waiting.clear();
     clearTimeout(this.#timer);
+  }
+
+  #ask(): void {
+    const payload = Buffer.allocUnsafe(PING_BYTES);
+    payload.writeUIntBE(this.#sent, 0, PING_BYTES);
+    this.#pingedAt = this.#sent;
+    this.#ping(payload);
   }
 
   #wake(): void {

@@ -79,6 +79,24 @@ describe('kubelet: what was sent and is not known to be read', () => {
     expect(limit.hasRoom).to.equal(false);
   });
 
+  it('is asked for again when we read again, because the answers may have been dropped meanwhile', () => {
+    limit.beforeSending(BLOCK);
+    answer();
+    limit.setReading(false);
+    for (let sent = 0; sent < 2 * MAX_UNREAD_BYTES; sent += BLOCK) limit.beforeSending(BLOCK);
+    const dropped = pings.length;
+    limit.setReading(true);
+    limit.whenRoom(() => (calls += 1));
+    expect([limit.hasRoom, pings.length, calls]).to.deep.equal([false, dropped + 1, 0]);
+    limit.setReading(true);
+    expect(pings.length, 'once').to.equal(dropped + 1);
+    answer();
+    expect([limit.hasRoom, calls]).to.deep.equal([true, 1]);
+    limit.setReading(false);
+    limit.setReading(true);
+    expect(pings.length, 'where there is room').to.equal(dropped + 1);
+  });
+
   it('calls nobody back and leaves no timer when it is stopped', () => {
     fill();
     limit.stop();
