@@ -12,7 +12,10 @@ export interface AnsweredRequest {
   /** `undefined` when the client went without an answer. */
   readonly status: number | undefined;
   readonly isUpgrade: boolean;
-  /** Whose it was, if a client certificate said so. */
+  /**
+   * Whose it was: of a client certificate, or `system:anonymous` of who showed nothing. `undefined` for who came with a token: only the upstream
+   * can tell whose that is, which would take a question for each, and what stands in a token is not true before it has said so.
+   */
   readonly user: string | undefined;
   /** The client's address. */
   readonly from: string | undefined;

@@ -15,7 +15,8 @@ const MAX_TRIED = 16;
  * is not global unicast is refused, after it was looked up; ClusterIPs are never used.
  *
  * A pod's node carries the connection to it, a node that to itself. A dialer whose node has a `selfAddress` arrives at that address when a
- * node, or a pod in its network, is dialled, so that what listens there only can be reached by whoever may proxy to them.
+ * node, or a pod in its network, is dialled, so that what listens there only can be reached by whoever may proxy to them. No port is
+ * refused for that: which is a pod's in that network cannot be told, and whoever may proxy to a node may run commands there by its kubelet.
  */
 export class Targets {
   readonly #resolver: Resolver;
