@@ -3,6 +3,7 @@ import { protocolError, SpdyError } from './errors.js';
 import { FrameReader, type Frame } from './frame-reader.js';
 import { dataHead, goAway, GONE, ping, RESET, rstStream, synReply, synStream } from './frames.js';
 import { HeaderWriter, type SpdyHeaders } from './header-block.js';
+import { Outbox, type Sent } from './outbox.js';
 import { givenUp, SpdyStream, type StreamHost } from './stream.js';
 
 /** Takes a stream that the peer has opened. */
@@ -25,10 +26,6 @@ interface Opening {
   readonly reject: (reason: unknown) => void;
 }
 
-/** Answers that a peer asks for and does not read; more is a flood. */
-const MAX_UNREAD_ANSWERS_BYTES = 64 * 1024;
-/** How long `close` waits for the peer. */
-const LINGER_MS = 5000;
 const DEFAULT_MAX_STREAMS = 256;
 const LAST_ID = 0x7fffffff;
 
@@ -42,6 +39,7 @@ export class SpdySession {
   readonly closed: Promise<void>;
   readonly #socket: Duplex;
   readonly #options: SpdySessionOptions;
+  readonly #outbox: Outbox;
   readonly #reader = new FrameReader((frame) => this.#take(frame));
   readonly #headers = new HeaderWriter();
   readonly #streams = new Map<number, SpdyStream>();
@@ -54,9 +52,7 @@ export class SpdySession {
   #lastPeerId = 0;
   #pingId: number;
   #isPinging = false;
-  #unreadAnswers = 0;
   #state: 'open' | 'closing' | 'over' = 'open';
-  #linger: NodeJS.Timeout | undefined;
   readonly #host: StreamHost = {
     send: (stream, bytes, fin, sent) => this.#send([dataHead(stream, bytes.length, fin), bytes], sent),
     ready: (stream) => this.#ready(stream),
@@ -69,6 +65,7 @@ export class SpdySession {
    */
   constructor(socket: Duplex, options: SpdySessionOptions) {
     this.#socket = socket;
+    this.#outbox = new Outbox(socket);
     this.#options = options;
     this.#maxStreams = options.maxStreams ?? DEFAULT_MAX_STREAMS;
     this.#firstId = options.side === 'client' ? 1 : 2;
@@ -164,7 +161,7 @@ export class SpdySession {
       if (!(error instanceof SpdyError)) throw error;
       this.#send([goAway(this.#lastPeerId, GONE.PROTOCOL_ERROR)]);
       this.#end(error);
-      this.#shutDown();
+      this.#outbox.shutDown();
     }
   }
 
@@ -269,46 +266,27 @@ export class SpdySession {
     this.#endWhenIdle();
   }
 
-  /** What a peer makes us say is bounded; what we say of ourselves has its own bounds. */
   #answer(bytes: Buffer): void {
-    this.#unreadAnswers += bytes.length;
-    this.#send([bytes], () => (this.#unreadAnswers -= bytes.length));
-    if (this.#unreadAnswers > MAX_UNREAD_ANSWERS_BYTES)
+    if (this.#state !== 'over' && !this.#outbox.answer(bytes))
       this.destroy(protocolError('it asks for answers and does not read them'));
   }
 
-  #send(parts: readonly Buffer[], sent?: (error?: Error | null) => void): void {
-    const socket = this.#socket;
-    if (this.#state === 'over' || !socket.writable) {
-      sent?.(new SpdyError('ECONNRESET', 'the connection was lost'));
-      return;
-    }
-    socket.cork();
-    parts.forEach((part, index) => socket.write(part, index === parts.length - 1 ? sent : undefined));
-    socket.uncork();
+  #send(parts: readonly Buffer[], sent?: Sent): void {
+    if (this.#state !== 'over') this.#outbox.send(parts, sent);
+    else sent?.(new SpdyError('ECONNRESET', 'the connection was lost'));
   }
 
   #endWhenIdle(): void {
     if (this.#state === 'closing' && this.#streams.size === 0) {
       this.#state = 'over';
-      this.#shutDown();
+      this.#outbox.shutDown();
     }
-  }
-
-  /** Ends the connection after what was sent; the peer's end is waited for, to let it read that. */
-  #shutDown(): void {
-    const socket = this.#socket;
-    socket.resume();
-    socket.end();
-    if (socket.destroyed || this.#linger !== undefined) return;
-    this.#linger = setTimeout(() => socket.destroy(), LINGER_MS);
-    socket.once('close', () => clearTimeout(this.#linger));
   }
 
   #lose(problem: string, cause?: Error): void {
     const wasOver = this.#state === 'over';
     this.#end(new SpdyError('ECONNRESET', problem, cause));
-    if (!wasOver) this.#shutDown();
+    if (!wasOver) this.#outbox.shutDown();
   }
 
   /** Streams that were said to their end are still to be read; all others error. */
