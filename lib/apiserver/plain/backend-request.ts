@@ -110,6 +110,8 @@ export class BackendRequest {
       });
       // What happens later happens to the answer, too.
       request.once('response', (answer) => {
+        // It was in one packet with what it is given up for.
+        if (request.destroyed) return;
         isAnswered = true;
         resolve(answer);
       });

@@ -138,6 +138,17 @@ describe('apiserver: the answer to a plain request', () => {
     );
   });
 
+  /** An informational answer of this size. */
+  const hint = (bytes: number): string => `HTTP/1.1 103 X\r\nX-Hint: ${'x'.repeat(bytes)}\r\n\r\n`;
+
+  it('comes after 240 kB of informational ones', async () => {
+    await stage.raw('p', (socket) => {
+      const answer = `${hint(30_000).repeat(8)}HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok`;
+      socket.once('data', () => socket.write(answer));
+    });
+    expect(await stage.fetch(`${prefixOf('p')}/`)).to.include({ status: 200, body: 'ok' });
+  });
+
   const rubbish: Record<string, string> = {
     'no HTTP at all': 'SSH-2.0-OpenSSH\r\n',
     'two lengths': 'HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab',
@@ -146,6 +157,7 @@ describe('apiserver: the answer to a plain request', () => {
     'an upgrade that nobody asked for': 'HTTP/1.1 101 X\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n',
     'a status that is none': 'HTTP/1.1 099 X\r\nContent-Length: 0\r\n\r\n',
     'endless informational answers': 'HTTP/1.1 103 X\r\nLink: </x>\r\n\r\n'.repeat(200),
+    'more than 256 KiB of informational answers': `${hint(30_000).repeat(9)}HTTP/1.1 200 OK\r\n\r\n`,
     'more than 1 MiB of headers': `HTTP/1.1 200 OK\r\n${`X: ${'x'.repeat(1000)}\r\n`.repeat(1100)}`,
     nothing: '',
   };
