@@ -98,6 +98,44 @@ describe('apiserver: what is passed through to the upstream', () => {
     expect((await seen('http://127.0.0.1/api/v1?x')).url).to.equal('/api/v1?x');
   });
 
+  describe('to an upstream that has a path of its own', () => {
+    beforeEach(() => {
+      client = upstream.client({ server: `${upstream.url}/clusters/one` });
+    });
+
+    it('goes there, with what is no segment of dots byte for byte', async () => {
+      const paths = ['/api//v1/%2F...?a=/../b', '/.../x/..y/%2e%2e%2e/.z', '/a.b/c..d', '/%252e%252e/x', '/'];
+      for (const path of paths) expect((await seen(path)).url).to.equal(`/clusters/one${path}`);
+    });
+
+    const dotted = [
+      ...[
+        '/..',
+        '/../two',
+        '/api/../../two',
+        '/./api',
+        '/%2e%2e/two',
+        '/%2E%2E/two',
+        '/.%2e/two',
+        '/api/%2e',
+      ],
+      ...['/x%2f..%2f..%2ftwo', '/x%2F%2e%2e', '/..\\two', '/x%5c..%5ctwo', 'http://127.0.0.1/../two'],
+    ];
+    for (const path of dotted) {
+      it(`does not leave it by ${path}, plain or as an upgrade`, async () => {
+        let asked = 0;
+        const count = (): void => void (asked += 1);
+        upstream.server.on('request', count).on('upgrade', count);
+        expect(await seen(path)).to.include({ code: 400, reason: 'BadRequest' });
+        const socket = connect(portOf(front), '127.0.0.1');
+        socket.write(`GET ${path} HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n`);
+        const text = Buffer.concat((await socket.toArray()) as Buffer[]).toString();
+        expect(text).to.match(/^HTTP\/1\.1 400 /);
+        expect(asked).to.equal(0);
+      });
+    }
+  });
+
   it('keeps method, body and headers, and has the credentials of the caller alone', async () => {
     const headers = {
       authorization: 'Bearer from-the-request',

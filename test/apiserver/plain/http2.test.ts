@@ -1,10 +1,17 @@
 import { expect } from 'chai';
 import { once } from 'node:events';
-import http2, { type ClientHttp2Session, type IncomingHttpHeaders } from 'node:http2';
+import http2, {
+  type ClientHttp2Session,
+  type Http2ServerRequest,
+  type Http2ServerResponse,
+  type IncomingHttpHeaders,
+} from 'node:http2';
+import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
 import type { IncomingMessage } from 'node:http';
 import tls from 'node:tls';
-import { turns, until } from '../../support/dialer.js';
+import { clientAnswer } from '../../../lib/apiserver/plain/client-answer.js';
+import { read, turns, uncaughtDuring, until } from '../../support/dialer.js';
 import { mirror, prefixOf, ProxyStage, seenBy } from './stage.js';
 
 type Headers = IncomingHttpHeaders & { ':status'?: number };
@@ -176,6 +183,81 @@ describe('apiserver: a plain request over HTTP/2', () => {
     stream.close(http2.constants.NGHTTP2_CANCEL);
     await gone;
     await Promise.all(stage.outcomes);
+  });
+
+  it('is given up at the backend when the client resets an upload that nobody reads any more', async () => {
+    const server = await stage.http('p', () => undefined);
+    const asked = once(server, 'request') as Promise<[IncomingMessage]>;
+    const stream = session.request({ ':path': `${prefixOf('p')}/`, ':method': 'PUT' }, { endStream: false });
+    stream.on('error', () => undefined).write(Buffer.alloc(64 * 2 ** 20));
+    const [request] = await asked;
+    let before = -1;
+    // Until all that lies between has been filled.
+    while (before !== session.socket.bytesWritten) {
+      before = session.socket.bytesWritten;
+      await turns(200);
+    }
+    stream.close(http2.constants.NGHTTP2_CANCEL);
+    await Promise.all(stage.outcomes);
+    const gone = new Promise((resolve) => request.once('close', resolve));
+    request.on('error', () => undefined).resume();
+    await gone;
+    expect(request.complete).to.equal(false);
+  });
+
+  it('is told nothing when its stream has been reset, before it is destroyed', async () => {
+    const server = http2.createServer().listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    stage.onEnd(() => server.close());
+    const { port } = server.address() as AddressInfo;
+    const own = http2.connect(`http://127.0.0.1:${port}`);
+    stage.onEnd(() => own.destroy());
+    const requested = once(server, 'request') as Promise<[Http2ServerRequest, Http2ServerResponse]>;
+    const stream = own.request({ ':method': 'PUT' }, { endStream: false });
+    stream.on('error', () => undefined).write(Buffer.alloc(2 ** 20));
+    const [request, response] = await requested;
+    request.read(1);
+    await until('more than is read', () => response.stream.readableLength > 0);
+    const answer = clientAnswer(response);
+    const told = new Promise<readonly boolean[]>((resolve, reject) => {
+      response.stream.once('aborted', () => {
+        try {
+          // As a backend's does that comes now.
+          for (const status of [102, 103]) answer.inform(status, [['Link', '</a.css>; rel=preload']]);
+          resolve([response.stream.destroyed, answer.isGone]);
+        } catch (error) {
+          reject(error as Error);
+        }
+      });
+    });
+    stream.close(http2.constants.NGHTTP2_CANCEL);
+    expect(await told).to.deep.equal([false, true]);
+  });
+
+  it('is reset while the backend sends informational answers, which harms nobody else', async () => {
+    await stage.http('other', mirror);
+    await stage.raw('p', (socket) => {
+      const hint = (): void => {
+        if (socket.destroyed || !socket.writable) return;
+        socket.write('HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\n\r\n');
+        setImmediate(hint);
+      };
+      socket.once('data', hint);
+    });
+    const caught = await uncaughtDuring(async () => {
+      for (let count = 0; count < 20; count += 1) {
+        const stream = session.request(
+          { ':path': `${prefixOf('p')}/`, ':method': 'PUT' },
+          { endStream: false },
+        );
+        stream.on('error', () => undefined).write('x');
+        await once(stream, 'headers');
+        stream.close(http2.constants.NGHTTP2_CANCEL);
+      }
+      await Promise.all(stage.outcomes);
+    });
+    expect(caught).to.deep.equal([]);
+    expect((await fetch({ ':path': `${prefixOf('other')}/` })).headers).to.include({ ':status': 200 });
   });
 
   it('is not read faster than the client reads', async () => {

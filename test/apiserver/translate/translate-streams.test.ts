@@ -8,6 +8,7 @@ import { execPath } from '../../testing/kubelet/client.js';
 import { Stage } from './stage.js';
 
 const V5 = 'v5.channel.k8s.io';
+const MAX_MESSAGE_BYTES = 2 ** 20;
 
 /** What comes on each channel, until the close. */
 async function heardOn(client: WebSocket): Promise<{ channels: Map<number, Buffer>; code: number }> {
@@ -47,6 +48,21 @@ describe('apiserver: v5.channel.k8s.io for a kubelet that does not know it (AC-3
     const { channels } = await heard;
     expect(channels.get(1)?.equals(sent)).to.equal(true);
     expect(json(channels.get(3))).to.include({ status: 'Success' });
+  });
+
+  it('takes a message of 1 MiB, and closes with 1009 and ends the command for one that is longer', async () => {
+    await using stage = await Stage.start(translateStreams);
+    const client = stage.connect(execPath(['cat'], 'input=1&output=1'), [V5]);
+    const heard = heardOn(client);
+    let echoed = 0;
+    client.on('message', (message: Buffer) => (echoed += message.length - 1));
+    await once(client, 'open');
+    client.send(Buffer.alloc(MAX_MESSAGE_BYTES));
+    await until('all of it back', () => echoed === MAX_MESSAGE_BYTES - 1);
+    client.send(Buffer.alloc(MAX_MESSAGE_BYTES + 1));
+    const { channels, code } = await heard;
+    expect([channels.get(1)?.length, code]).to.deep.equal([MAX_MESSAGE_BYTES - 1, 1009]);
+    await until('the end of the command', () => stage.kubelet.open.execs === 0);
   });
 
   it('passes the refusal of the kubelet on', async () => {
