@@ -226,7 +226,7 @@ describe('apiserver: a plain request over HTTP/2', () => {
           for (const status of [102, 103]) answer.inform(status, [['Link', '</a.css>; rel=preload']]);
           resolve([response.stream.destroyed, answer.isGone]);
         } catch (error) {
-          reject(error as Error);
+          reject(error);
         }
       });
     });
