@@ -69,6 +69,19 @@ describe('apiserverProxy: port-forwards through all of it', () => {
       await session.closed;
     });
 
+    for (const [what, message, code] of [
+      ['a message of more than 1 MiB', Buffer.alloc(2 ** 20 + 1), 1009],
+      ['text', 'SPDY', 1006],
+    ] as const) {
+      it(`ends by ${what}, at the kubelet, too`, async () => {
+        const wire = await new Wire(stage, PORT_FORWARD, TUNNEL).opened();
+        await until('the kubelet', () => stage.kubelet.open.portForwards === 1);
+        wire.socket.send(message);
+        expect(await wire.closed).to.equal(code);
+        await until('the end', () => stage.proxy.underWay === 0 && stage.kubelet.open.portForwards === 0);
+      });
+    }
+
     it('is a 400 where there is no tunnelling subprotocol, and no port either', async () => {
       const { status, body } = await new Wire(stage, PORT_FORWARD, V4).refused();
       expect(status).to.equal(400);
