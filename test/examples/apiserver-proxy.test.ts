@@ -4,61 +4,21 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { mkdir, symlink } from 'node:fs/promises';
 import http2 from 'node:http2';
-import https from 'node:https';
-import type { IncomingMessage } from 'node:http';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { connect } from 'node:tls';
-import { parseAllDocuments, stringify } from 'yaml';
 import { HELP, OPTIONS } from '../../examples/support/apiserver-proxy/arguments.js';
 import { optionsIn } from '../../examples/support/apiserver-proxy/config-file.js';
 import { settingsFrom } from '../../examples/support/apiserver-proxy/settings.js';
 import { CommandLine } from '../../examples/support/command-line.js';
-import { startApiServer, type ApiObject, type ApiRule, type ApiServer } from '../../lib/testing/index.js';
+import type { ApiServer } from '../../lib/testing/index.js';
 import { describeFor } from '../support/applicability.js';
 import { read, rejection } from '../support/dialer.js';
 import { findProgram } from '../support/find-program.js';
 import { kubectlHere } from '../support/kubectl.js';
+import { ApiserverStage, LOG, manifest, PROXY } from './apiserver-stage.js';
 import { CommandHost, Rig } from './rig.js';
-import { firstMatch, type Script, type SpawnOptions } from './script.js';
-
-const NODE_ADDRESS = '10.1.0.1';
-const PROXY = 'system:serviceaccount:tunnel-proxy:apiserver-proxy';
-const LOG = '/api/v1/namespaces/default/pods/web/log';
-
-const OBJECTS: readonly ApiObject[] = [
-  {
-    kind: 'Node',
-    metadata: { name: 'node-1' },
-    status: { addresses: [{ type: 'InternalIP', address: NODE_ADDRESS }] },
-  },
-  {
-    kind: 'Pod',
-    metadata: { name: 'web' },
-    spec: { nodeName: 'node-1', containers: [{ name: 'app' }] },
-    status: { phase: 'Running', podIP: '10.2.0.5', podIPs: [{ ip: '10.2.0.5' }] },
-  },
-];
-
-/** The documents of examples/deploy/apiserver-proxy.yaml. */
-interface Manifest {
-  readonly kind: string;
-  readonly data?: Readonly<Record<string, string>>;
-  readonly rules?: readonly { readonly resources: readonly string[]; readonly verbs: readonly string[] }[];
-}
-const MANIFESTS = parseAllDocuments(readFileSync('examples/deploy/apiserver-proxy.yaml', 'utf8')).map(
-  (document) => document.toJS() as Manifest,
-);
-const RULES: readonly ApiRule[] = MANIFESTS.flatMap(({ rules = [] }) =>
-  rules.map(({ resources, verbs }) => ({ subjects: [PROXY], resources, verbs })),
-);
-
-/** A proxy that runs. */
-interface Proxy extends Script {
-  readonly port: number;
-  /** Of the status page. */
-  readonly status: string;
-}
+import { firstMatch } from './script.js';
 
 const kubectl = findProgram('kubectl');
 
@@ -67,92 +27,40 @@ const withKubectl = (title: string, body: () => void | Promise<void>): void =>
   describeFor(kubectlHere, 'with kubectl', () => void it(title, body));
 
 describe('examples: apiserver-proxy', () => {
+  let stage: ApiserverStage;
   let rig: Rig;
   let apiServer: ApiServer;
-  let config: Record<string, unknown>;
+  let config: ApiserverStage['config'];
   beforeEach(async () => {
-    rig = await Rig.start({ altNames: [NODE_ADDRESS] });
-    apiServer = await startApiServer({
-      users: [{ name: 'admin', groups: ['system:masters'] }, { name: PROXY }, { name: 'guest' }],
-      rules: RULES,
-      objects: OBJECTS,
-    });
-    rig.onEnd(() => apiServer.close());
-    await renewCertificate();
-    const { name, address, port } = rig.ssh.spec;
-    const nodes = [{ name, address, port, addresses: [NODE_ADDRESS] }];
-    config = {
-      listen: '127.0.0.1:0',
-      status: '127.0.0.1:0',
-      'tls-cert': rig.path('proxy.crt'),
-      'tls-key': rig.path('proxy.key'),
-      upstream: apiServer.url,
-      'upstream-ca': await rig.file('upstream.crt', apiServer.certificateAuthority),
-      'upstream-token-file': await rig.file('proxy-token', apiServer.tokenOf(PROXY)),
-      'kubelet-ca': rig.path('ca.crt'),
-      'kubelet-cert': rig.path('client.crt'),
-      'kubelet-key': rig.path('client.key'),
-      nodes: await rig.file('nodes.yaml', stringify(nodes)),
-      user: 'tunnel',
-      key: rig.path('key'),
-      'known-hosts': rig.path('known_hosts'),
-      drain: 600,
-    };
+    stage = await ApiserverStage.start();
+    ({ rig, apiServer, config } = stage);
   });
   afterEach(() => rig.end());
 
-  async function renewCertificate(): Promise<void> {
-    const serving = apiServer.servingCertificate('127.0.0.1');
-    await rig.file('proxy.crt', serving.certificate);
-    await rig.file('proxy.key', serving.privateKey);
-  }
-
-  async function started(argv: readonly string[] = [], options: SpawnOptions = {}): Promise<Proxy> {
-    const file = await rig.file('config.yaml', stringify(config));
-    const script = rig.spawn('apiserver-proxy.ts', ['--config', file, ...argv], options);
-    script.stdout.resume();
-    const said = script.child.stderr;
-    if (said === null) throw new Error('it has no stderr');
-    const pattern = /https:\/\/127\.0\.0\.1:(\d+) stands[^]*(http:\/\/127\.0\.0\.1:\d+) tells/;
-    const [, port, status = ''] = await firstMatch(said, pattern);
-    return { ...script, port: Number(port), status };
-  }
-
-  const as = (user: string): Record<string, string> => ({
-    authorization: `Bearer ${apiServer.tokenOf(user)}`,
-  });
-
-  async function begin({ port }: Proxy, path: string, user = 'admin'): Promise<IncomingMessage> {
-    const ca = apiServer.certificateAuthority;
-    const request = https.get({ host: '127.0.0.1', port, path, ca, headers: as(user), agent: false });
-    const [response] = (await once(request, 'response')) as [IncomingMessage];
-    return response;
-  }
-
   it('serves clients of HTTP/1.1 and of HTTP/2, with no more rights than the manifest gives it', async () => {
-    const proxy = await started();
+    const proxy = await stage.started();
     rig.log.print('ready');
-    expect(await text(await begin(proxy, LOG))).to.equal('ready\n');
+    expect(await text(await stage.begin(proxy, LOG))).to.equal('ready\n');
     const session = http2.connect(`https://127.0.0.1:${proxy.port}`, { ca: apiServer.certificateAuthority });
-    expect(await text(session.request({ ':path': LOG, ...as('admin') }))).to.equal('ready\n');
+    expect(await text(session.request({ ':path': LOG, ...stage.as('admin') }))).to.equal('ready\n');
     session.destroy();
-    expect(await text(await begin(proxy, '/api/v1/nodes/node-1/proxy/healthz'))).to.equal('ok');
-    const refused = await begin(proxy, LOG, 'guest');
+    expect(await text(await stage.begin(proxy, '/api/v1/nodes/node-1/proxy/healthz'))).to.equal('ok');
+    const refused = await stage.begin(proxy, LOG, 'guest');
     expect([refused.statusCode, await text(refused)]).to.satisfy(
       ([status, body]: [number, string]) => status === 403 && body.includes('cannot get resource'),
     );
   });
 
   it('shows how the tunnels fare', async () => {
-    const { status } = await started();
+    const { status } = await stage.started();
     for (const path of ['/healthz', '/metrics', '/'])
       expect((await fetch(`${status}${path}`, { headers: { connection: 'close' } })).status).to.equal(200);
   });
 
   it('logs each request on a line that has neither a query nor a token, and that nobody can forge', async () => {
-    const proxy = await started();
-    await text(await begin(proxy, `${LOG}?tailLines=1&secret=of-mine`));
-    await text(await begin(proxy, '/a%0a{"user":"forged"}%1b[31m'));
+    const proxy = await stage.started();
+    await text(await stage.begin(proxy, `${LOG}?tailLines=1&secret=of-mine`));
+    await text(await stage.begin(proxy, '/a%0a{"user":"forged"}%1b[31m'));
     proxy.child.kill('SIGTERM');
     const { errors, code } = await proxy.ended;
     expect(code).to.equal(0);
@@ -175,15 +83,15 @@ describe('examples: apiserver-proxy', () => {
       ([, said]: [number, string]) => said.includes('--drain must be') && said.includes('"x"'),
     );
     const environment = { APISERVER_PROXY_UPSTREAM: apiServer.url, APISERVER_PROXY_USER: 'wrong' };
-    const proxy = await started(['--user', 'tunnel', '--quiet'], { environment });
+    const proxy = await stage.started(['--user', 'tunnel', '--quiet'], { environment });
     rig.log.print('ready');
-    expect(await text(await begin(proxy, LOG))).to.equal('ready\n');
+    expect(await text(await stage.begin(proxy, LOG))).to.equal('ready\n');
     proxy.child.kill('SIGTERM');
     expect((await proxy.ended).errors).to.not.include('{');
   });
 
   it('shows another certificate when the files change', async () => {
-    const { port } = await started();
+    const { port } = await stage.started();
     const shown = async (): Promise<string> => {
       const socket = connect({ host: '127.0.0.1', port, ca: apiServer.certificateAuthority });
       await once(socket, 'secureConnect');
@@ -192,19 +100,19 @@ describe('examples: apiserver-proxy', () => {
       return fingerprint256;
     };
     const before = await shown();
-    await renewCertificate();
+    await stage.renewCertificate();
     while ((await shown()) === before);
   });
 
   it('lets what is under way go on after SIGTERM, takes no more, and ends with exit code 0 when it is over', async () => {
-    const proxy = await started();
+    const proxy = await stage.started();
     rig.log.print('first');
-    const following = await begin(proxy, `${LOG}?follow=true`);
+    const following = await stage.begin(proxy, `${LOG}?follow=true`);
     expect((await read(following, 6)).toString()).to.equal('first\n');
     const stops = firstMatch(proxy.child.stderr ?? proxy.stdout, /stops; 1 requests may go on for 600 s/);
     proxy.child.kill('SIGTERM');
     await stops;
-    expect(await rejection(begin(proxy, LOG))).to.have.property('code', 'ECONNREFUSED');
+    expect(await rejection(stage.begin(proxy, LOG))).to.have.property('code', 'ECONNREFUSED');
     rig.log.print('second');
     expect((await read(following, 7)).toString()).to.equal('second\n');
     rig.log.end();
@@ -214,9 +122,9 @@ describe('examples: apiserver-proxy', () => {
   });
 
   it('cuts what is under way when --drain is over, and ends with exit code 0', async () => {
-    const proxy = await started(['--drain', '0']);
+    const proxy = await stage.started(['--drain', '0']);
     rig.log.print('first');
-    const following = await begin(proxy, `${LOG}?follow=true`);
+    const following = await stage.begin(proxy, `${LOG}?follow=true`);
     await read(following, 6);
     proxy.child.kill('SIGTERM');
     expect(await rejection(text(following))).to.be.an('error');
@@ -226,16 +134,16 @@ describe('examples: apiserver-proxy', () => {
   async function run(argv: readonly string[], environment: Record<string, string> = {}) {
     const host = new CommandHost('apiserverProxy');
     rig.onEnd(() => host.end());
-    const file = await rig.file('config.yaml', stringify(config));
+    const file = await stage.configFile();
     return host.run(['--config', file, ...argv], environment);
   }
 
   it('says when the nodes cannot be read, and reads them later', async () => {
     const nodes = readFileSync(rig.path('nodes.yaml'), 'utf8');
     await rig.file('nodes.yaml', 'nodes: 3');
-    const proxy = await started();
+    const proxy = await stage.started();
     const status = async (): Promise<number | undefined> => {
-      const answer = await begin(proxy, LOG);
+      const answer = await stage.begin(proxy, LOG);
       await text(answer);
       return answer.statusCode;
     };
@@ -251,7 +159,7 @@ describe('examples: apiserver-proxy', () => {
   it('says in one line how it is used wrongly', async () => {
     const host = new CommandHost('apiserverProxy');
     rig.onEnd(() => host.end());
-    const file = await rig.file('config.yaml', stringify(config));
+    const file = await stage.configFile();
     const broken = await rig.file('broken.yaml', 'drian: 3');
     const wrong: [string[], RegExp][] = [
       [[], /--tls-cert and --tls-key are missing/],
@@ -280,7 +188,7 @@ describe('examples: apiserver-proxy', () => {
   });
 
   it('ends with exit code 1 when its port is taken, and with nothing left open', async () => {
-    const { port } = await started();
+    const { port } = await stage.started();
     const { ended, stdout } = rig.spawn('apiserver-proxy.ts', [
       ...['--config', rig.path('config.yaml'), '--listen', `127.0.0.1:${port}`],
     ]);
@@ -291,7 +199,7 @@ describe('examples: apiserver-proxy', () => {
   });
 
   it('is told in the manifest nothing that it does not know, and all that it needs', async () => {
-    const { data = {} } = MANIFESTS.find(({ kind }) => kind === 'ConfigMap') ?? {};
+    const { data = {} } = manifest().find(({ kind }) => kind === 'ConfigMap') ?? {};
     const options = optionsIn(await rig.file('manifest.yaml', data['config.yaml'] ?? ''), OPTIONS);
     const environment = { KUBERNETES_SERVICE_HOST: '10.96.0.1', KUBERNETES_SERVICE_PORT: '443' };
     const line = new CommandLine('apiserver-proxy', [], OPTIONS, environment);
@@ -307,12 +215,12 @@ describe('examples: apiserver-proxy', () => {
     const argv = ['label', '--local', '-f', 'examples/deploy/apiserver-proxy.yaml', 'read=yes', '-o', 'name'];
     const environment = { ...process.env, KUBECONFIG: rig.path('none') };
     const objects = execFileSync(kubectl ?? '', argv, { env: environment, encoding: 'utf8' });
-    expect(objects.trim().split('\n')).to.have.length(MANIFESTS.length);
+    expect(objects.trim().split('\n')).to.have.length(manifest().length);
     expect(objects).to.include('deployment.apps/apiserver-proxy');
   });
 
   withKubectl(`lets an exec go on after SIGTERM`, async () => {
-    const proxy = await started();
+    const proxy = await stage.started();
     const kubeconfig = await rig.file(
       'kubeconfig',
       apiServer.kubeconfig('admin', `https://127.0.0.1:${proxy.port}`),
