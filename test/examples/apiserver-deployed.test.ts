@@ -1,4 +1,6 @@
 import { expect } from 'chai';
+import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import type { RequestOptions } from 'node:https';
 import { text } from 'node:stream/consumers';
 import { stringify } from 'yaml';
@@ -275,6 +277,35 @@ describe('examples: apiserver-proxy, deployed', () => {
     const refused = await own.begin(await own.started(), LOG);
     expect([refused.statusCode, await text(refused)]).to.satisfy(
       ([status, said]: [number, string]) => status >= 500 && said.includes('certificate'),
+    );
+  });
+
+  it('runs in its image as the user that the manifest names', () => {
+    const dockerfile = readFileSync('examples/deploy/Dockerfile', 'utf8');
+    const deployment = JSON.stringify(manifest().find(({ kind }) => kind === 'Deployment'));
+    const [, user, group] = /^USER (\d+):(\d+)$/m.exec(dockerfile) ?? [];
+    expect(deployment).to.include(`"runAsUser":${user},"runAsGroup":${group}`);
+    const [, tag] = /--tag (\S+)/.exec(dockerfile) ?? [];
+    expect(deployment).to.include(`"image":"${tag}"`);
+    expect(dockerfile).to.match(/^EXPOSE 8443 9090$/m);
+    expect(deployment).to.include('"containerPort":8443').and.include('"containerPort":9090');
+  });
+
+  it('runs from the one file that its image has', async () => {
+    const own = await set();
+    const program = own.rig.path('apiserver-proxy.mjs');
+    const dockerfile = readFileSync('examples/deploy/Dockerfile', 'utf8');
+    const [, script = ''] =
+      /^RUN npm run (\S+) -- --outfile=\S+\/apiserver-proxy\.mjs$/m.exec(dockerfile) ?? [];
+    execFileSync('npm', ['run', '--silent', script, '--', `--outfile=${program}`], { stdio: 'ignore' });
+    delete own.config.nodes;
+    register(own, annotated(own));
+    const proxy = await own.started(['--node-annotations'], { program });
+    await untilReady(proxy);
+    own.rig.log.print('ready');
+    expect(await text(await own.begin(proxy, LOG))).to.equal('ready\n');
+    expect((await fetch(`${proxy.status}/metrics`, { headers: { connection: 'close' } })).status).to.equal(
+      200,
     );
   });
 

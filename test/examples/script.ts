@@ -10,6 +10,8 @@ export interface SpawnOptions {
   readonly environment?: Readonly<Record<string, string>>;
   /** Whether something is written to its stdin. Default: false, which has none. */
   readonly stdin?: boolean;
+  /** Path of what is run in its place. Default: the script, bundled. */
+  readonly program?: string;
 }
 
 /** A script of examples/ that runs. */
@@ -24,9 +26,9 @@ export interface Script {
 export function spawnExample(
   script: string,
   argv: readonly string[],
-  { environment: more, stdin = false }: SpawnOptions = {},
+  { environment: more, stdin = false, program }: SpawnOptions = {},
 ): Script {
-  const child = spawn(process.execPath, [bundled(`examples/${script}`), ...argv], {
+  const child = spawn(process.execPath, [program ?? bundled(`examples/${script}`), ...argv], {
     env: { ...environment, ...more },
     stdio: [stdin ? 'pipe' : 'ignore', 'pipe', 'pipe'],
   });
