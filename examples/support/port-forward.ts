@@ -5,8 +5,9 @@ import { environmentHelp, KUBELET_HELP, KUBELET_OPTIONS, NODE_HELP, NODE_OPTIONS
 import { createDialer, kubeletAccessFrom, openOnlyKubelet } from './access.js';
 import { integer, objectName, UsageError, type CommandLine } from './command-line.js';
 import { command } from './command.js';
-import { startSite, startStage } from './demo-stage.js';
-import { explain, type Hints } from './explain.js';
+import { startStage } from './demo-stage.js';
+import type { Hints } from './explain.js';
+import { forwardingOf } from './forwarding.js';
 import { reportingDialer } from './reporting.js';
 import { endOrStay } from './until-stopped.js';
 
@@ -64,15 +65,11 @@ export const portForward = command({
   help: HELP,
   options: OPTIONS,
   hints: HINTS,
-  async run(line, { output, errors, signal }) {
-    const say = (text: string): void => void output.write(`${text}\n`);
-    const report = (text: string): void => {
-      if (line.flag('verbose')) errors.write(`# ${text}\n`);
-    };
-    const isDemo = line.flag('demo');
-    if (!isDemo && line.flag('stay')) throw new UsageError('--stay belongs to --demo');
+  async run(line, surroundings) {
+    const { errors, signal } = surroundings;
+    const { isDemo, say, report, complain, startSite } = forwardingOf(NAME, HINTS, line, surroundings);
     const host = line.text('address') ?? '127.0.0.1';
-    await using site = isDemo ? await startSite('3 × crème brûlée, paid\n') : undefined;
+    await using site = isDemo ? await startSite() : undefined;
     await using stage = isDemo ? await startStage() : undefined;
     const { namespace, pod, ports } = site === undefined ? targetFrom(line) : demoTarget(line, site.port);
     const access = stage?.access ?? kubeletAccessFrom(line, errors);
@@ -83,8 +80,7 @@ export const portForward = command({
     const listeners: LocalListener[] = [];
     try {
       for (const { local, remote } of ports) {
-        const onError = (error: Error): void =>
-          void errors.write(`${NAME}: port ${remote}: ${explain(error, NAME, HINTS)}\n`);
+        const onError = (error: Error): void => complain(error, `port ${remote}`);
         const listener = await listen(inPod, { host: pod, port: remote, at: { host, port: local }, onError });
         listeners.push(listener);
         say(`${host} port ${listener.address.port} is port ${remote} of ${pod}`);

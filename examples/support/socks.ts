@@ -4,8 +4,9 @@ import { environmentHelp, NODE_HELP, NODE_OPTIONS } from './access-options.js';
 import { createDialer, loginFrom, nodesFrom } from './access.js';
 import { hostAndPort, integer, UsageError, type CommandLine, type HostAndPort } from './command-line.js';
 import { command } from './command.js';
-import { startSite, startStage } from './demo-stage.js';
-import { explain, type Hints } from './explain.js';
+import { startStage } from './demo-stage.js';
+import type { Hints } from './explain.js';
+import { forwardingOf } from './forwarding.js';
 import { reportingDialer } from './reporting.js';
 import { fetchThroughProxy } from './fetch-through-proxy.js';
 import { endOrStay } from './until-stopped.js';
@@ -72,26 +73,23 @@ export const socks = command({
   help: HELP,
   options: OPTIONS,
   hints: HINTS,
-  async run(line, { output, errors, signal }) {
-    const say = (text: string): void => void output.write(`${text}\n`);
-    const report = (text: string): void => {
-      if (line.flag('verbose')) errors.write(`# ${text}\n`);
-    };
-    const [isDemo, isHttp] = [line.flag('demo'), line.flag('http')];
+  async run(line, surroundings) {
+    const { signal } = surroundings;
     if (line.words.length > 0) throw new UsageError('only options are needed, no names');
-    if (!isDemo && line.flag('stay')) throw new UsageError('--stay belongs to --demo');
+    const { isDemo, say, report, complain, startSite } = forwardingOf(NAME, HINTS, line, surroundings);
+    const isHttp = line.flag('http');
     if (isDemo && line.text('proxy-user') !== undefined)
       throw new UsageError('--proxy-user is not for --demo, which is a client of its own proxy');
     const at = placeFrom(line, isDemo ? 0 : isHttp ? 3128 : 1080);
     const login = proxyLoginFrom(line);
-    await using site = isDemo ? await startSite('3 × crème brûlée, paid\n') : undefined;
+    await using site = isDemo ? await startSite() : undefined;
     await using stage = site && (await startStage({ endpoints: { [`${DEMO_HOST}:80`]: site } }));
     const nodes = stage?.access.nodes ?? (await nodesFrom(line, signal));
     const ssh = stage?.access.ssh ?? loginFrom(line, nodes);
 
     await using dialer = createDialer({ nodes, ssh }, report);
     const listenOn = isHttp ? httpConnect : socks5;
-    const onError = (error: Error): void => void errors.write(`${NAME}: ${explain(error, NAME, HINTS)}\n`);
+    const onError = (error: Error): void => complain(error);
     const proxy = await listenOn(reportingDialer(dialer, report), { at, ...login, onError }).catch(
       (error: unknown) => {
         throw inOurWords(error);
