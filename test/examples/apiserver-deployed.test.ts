@@ -1,7 +1,9 @@
 import { expect } from 'chai';
 import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
-import type { RequestOptions } from 'node:https';
+import { createServer, type RequestOptions } from 'node:https';
+import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { stringify } from 'yaml';
 import { requestInfo } from '../../lib/testing/api-server/request-info.js';
@@ -267,8 +269,28 @@ describe('examples: apiserver-proxy, deployed', () => {
     expect(await text(refused)).to.include('ECONNREFUSED');
     proxy.child.kill('SIGTERM');
     expect((await proxy.ended).errors).to.match(
-      /^apiserver-proxy: cluster at https:\/\/127\.0\.0\.1:\d+: cannot ask the API at .*ECONNREFUSED.*$/m,
+      /^apiserver-proxy: cluster at https:\/\/127\.0\.0\.1:\d+: cannot ask the API at .*ECONNREFUSED.*; is it up, and at --upstream\?.*$/m,
     );
+  });
+
+  it('says once, and with advice, that the upstream has a certificate of another authority', async () => {
+    const own = await set();
+    delete own.config.nodes;
+    const other = createAuthority('other').issue({ commonName: 'other', altNames: ['127.0.0.1'] });
+    const server = createServer({ cert: other.certificate, key: other.privateKey });
+    let asked = 0;
+    server.on('connection', () => (asked += 1));
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    own.rig.onEnd(() => void server.close());
+    own.config.upstream = `https://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const proxy = await own.started();
+    while (asked < 4) await once(server, 'connection');
+    proxy.child.kill('SIGTERM');
+    const { errors } = await proxy.ended;
+    const said = errors.split('\n').filter((line) => line.includes('cannot ask the API'));
+    expect(said).to.have.length(1);
+    expect(said[0]).to.match(/certificate.*; --upstream-ca takes the authority of its certificate$/);
   });
 
   it('says that a kubelet has a certificate of another authority', async () => {

@@ -45,8 +45,12 @@ export async function serve(
   // Which nodes there will be is not known yet, nor whether they tell host keys of their own.
   const ssh = loginFrom(line, [{ name: 'any', address: 'any' }]);
   const dialer = new TunnelDialer({ nodes: named(BASTIONS, () => nodesOf(settings)), ssh });
+  let lastFailure: string | undefined;
   dialer.on('source', ({ name, failure }) => {
-    if (failure !== undefined) say(`${name}: ${failure.message}`);
+    // It is tried again and again, and once is enough.
+    if (failure !== undefined && failure.message !== lastFailure)
+      say(`${name}: ${failure.message}${adviceOn(failure.message, settings.nodes)}`);
+    lastFailure = failure?.message;
   });
   try {
     const upstreamTls = watchedFiles(UPSTREAM_FILES, { caFile, ...certificate }, say);
@@ -91,6 +95,15 @@ function nodesOf({ nodes, upstream }: Settings): NodeSource {
   const { kubeconfig, context, annotations, bastions } = nodes;
   const place = kubeconfig === undefined ? { cluster: upstream } : { kubeconfig, context };
   return kubernetesNodes({ ...place, annotations, bastions });
+}
+
+/** What the library cannot know: the names of our options. */
+function adviceOn(failure: string, nodes: Settings['nodes']): string {
+  if (nodes.kind === 'file' || nodes.kubeconfig !== undefined) return '';
+  if (/certificate|altnames/i.test(failure)) return '; --upstream-ca takes the authority of its certificate';
+  if (/ECONNREFUSED|EHOSTUNREACH|ENETUNREACH|ENOTFOUND|ETIMEDOUT/.test(failure))
+    return '; is it up, and at --upstream? It is tried again';
+  return '';
 }
 
 function kubeletOptions(
