@@ -1,3 +1,4 @@
+import type { AnsweredRequest } from '../../lib/apiserver/index.js';
 import { startApiServer, startKubelet, type ApiServer, type Kubelet } from '../../lib/testing/index.js';
 import { startProxyFront } from '../support/apiserver-front.js';
 import { Kubectl } from '../support/kubectl.js';
@@ -16,6 +17,8 @@ export interface KubectlCluster {
   readonly apiServer: ApiServer;
   /** URL of the proxy. */
   readonly url: string;
+  /** How upgrades of this subresource were answered that are over, oldest first, such as `GET 101`. */
+  readonly answered: (subresource: string) => readonly string[];
 }
 
 /** The real kubectl, an apiserver proxy, a real sshd, and a kubelet behind it. */
@@ -51,8 +54,19 @@ export class KubectlStage extends Stage {
       },
     };
     const apiServer = await this.use(startApiServer({ objects: [node, pod] }));
-    const { url } = await this.use(startProxyFront(this.dialer(sshd), { apiServer, kubelet }));
-    return { kubectl: await this.kubectl(apiServer.kubeconfig('admin', url)), kubelet, apiServer, url };
+    const requests: AnsweredRequest[] = [];
+    const onAnswer = (answered: AnsweredRequest): void => void requests.push(answered);
+    const { url } = await this.use(startProxyFront(this.dialer(sshd), { apiServer, kubelet }, { onAnswer }));
+    return {
+      kubectl: await this.kubectl(apiServer.kubeconfig('admin', url)),
+      kubelet,
+      apiServer,
+      url,
+      answered: (subresource) =>
+        requests
+          .filter(({ path, isUpgrade }) => isUpgrade && path.endsWith(`/${subresource}`))
+          .map(({ method, status }) => `${method} ${status}`),
+    };
   }
 
   /** One more kubectl, for another way to the cluster. */
@@ -65,6 +79,17 @@ export class KubectlStage extends Stage {
   /** A kubectl that a test talks with. */
   running(kubectl: Kubectl, args: readonly string[], environment: NodeJS.ProcessEnv = {}): RunningProgram {
     return this.program(Kubectl.path ?? '', args, { ...kubectl.environment, ...environment });
+  }
+
+  /** Forwards a port of this machine to one behind the pod, until the end of the test; tells it. */
+  async forward(kubectl: Kubectl, behind: number, environment: NodeJS.ProcessEnv = {}): Promise<number> {
+    const forwarding = this.running(
+      kubectl,
+      [...WANTED, 'port-forward', POD.name, `:${behind}`],
+      environment,
+    );
+    const [, port] = await forwarding.until(/127\.0\.0\.1:(\d+) ->/);
+    return Number(port);
   }
 
   /** The same for any program. */
