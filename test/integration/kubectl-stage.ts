@@ -1,7 +1,14 @@
 import type { AnsweredRequest } from '../../lib/apiserver/index.js';
-import { startApiServer, startKubelet, type ApiServer, type Kubelet } from '../../lib/testing/index.js';
+import {
+  startApiServer,
+  startKubelet,
+  type ApiServer,
+  type Kubelet,
+  type KubeletOptions,
+} from '../../lib/testing/index.js';
 import { startProxyFront } from '../support/apiserver-front.js';
 import { Kubectl } from '../support/kubectl.js';
+import type { startRelayingFront } from '../support/relaying-front.js';
 import { RunningProgram } from '../support/running-program.js';
 import { NODE, Stage } from './stage.js';
 
@@ -23,7 +30,11 @@ export interface KubectlCluster {
 
 /** The real kubectl, an apiserver proxy, a real sshd, and a kubelet behind it. */
 export class KubectlStage extends Stage {
-  async start(kubeletOptions: Parameters<typeof startKubelet>[0] = {}): Promise<KubectlCluster> {
+  /** @param startProxy - what stands in front of the API server. Default: an `ApiserverProxy` */
+  async start(
+    kubeletOptions: KubeletOptions = {},
+    startProxy: typeof startRelayingFront = startProxyFront,
+  ): Promise<KubectlCluster> {
     const sshd = await this.sshd();
     const { listenHost, endpointHost } = sshd;
     const kubelet = await this.use(
@@ -56,7 +67,7 @@ export class KubectlStage extends Stage {
     const apiServer = await this.use(startApiServer({ objects: [node, pod] }));
     const requests: AnsweredRequest[] = [];
     const onAnswer = (answered: AnsweredRequest): void => void requests.push(answered);
-    const { url } = await this.use(startProxyFront(this.dialer(sshd), { apiServer, kubelet }, { onAnswer }));
+    const { url } = await this.use(startProxy(this.dialer(sshd), { apiServer, kubelet }, { onAnswer }));
     return {
       kubectl: await this.kubectl(apiServer.kubeconfig('admin', url)),
       kubelet,

@@ -4,6 +4,7 @@ import type { AddressInfo, Socket } from 'node:net';
 import {
   apiserverProxy,
   SERVER_OPTIONS,
+  type ApiserverPartsOptions,
   type ApiserverProxy,
   type ApiserverProxyOptions,
 } from '../../lib/apiserver/index.js';
@@ -65,8 +66,22 @@ export async function startProxyFront(
   { apiServer, kubelet }: FakeCluster,
   options: Partial<ApiserverProxyOptions> = {},
 ): Promise<ProxyFront> {
+  const proxy = apiserverProxy(dialer, { ...partsOptions({ apiServer, kubelet }), ...options });
+  const front = await startFront(apiServer, proxy);
+  return {
+    ...front,
+    proxy,
+    async close() {
+      await front.close();
+      await proxy.close();
+    },
+  };
+}
+
+/** What a proxy is told of an API server and a kubelet, which let it do everything. */
+export function partsOptions({ apiServer, kubelet }: FakeCluster): ApiserverPartsOptions {
   const client = kubelet.clientCertificate();
-  const proxy = apiserverProxy(dialer, {
+  return {
     upstream: {
       server: apiServer.url,
       certificateAuthority: apiServer.certificateAuthority,
@@ -76,16 +91,6 @@ export async function startProxyFront(
       certificateAuthority: kubelet.certificateAuthority,
       clientCertificate: client.certificate,
       clientKey: client.privateKey,
-    },
-    ...options,
-  });
-  const front = await startFront(apiServer, proxy);
-  return {
-    ...front,
-    proxy,
-    async close() {
-      await front.close();
-      await proxy.close();
     },
   };
 }

@@ -1,4 +1,4 @@
-import { execFile } from 'node:child_process';
+import { execFile, execFileSync } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -14,6 +14,19 @@ export interface KubectlResult {
 
 /** A kubectl on the PATH. */
 export const kubectlHere: Feature = { name: 'kubectl', present: findProgram('kubectl') !== undefined };
+
+/** A kubectl on the PATH that is this version, 1.`minor`, or a later one. */
+export function kubectlSince(minor: number): Feature {
+  return { name: `kubectl 1.${minor}`, present: kubectlHere.present && minorVersion() >= minor };
+}
+
+function minorVersion(): number {
+  const text = execFileSync(Kubectl.path ?? '', ['version', '--client', '--output=json'], {
+    encoding: 'utf8',
+  });
+  const { gitVersion } = (JSON.parse(text) as { clientVersion: { gitVersion: string } }).clientVersion;
+  return Number(/^v1\.(\d+)/.exec(gitVersion)?.[1]);
+}
 
 /** The real kubectl, with a kubeconfig and a home of its own. */
 export class Kubectl implements AsyncDisposable {
