@@ -11,7 +11,7 @@ import { promisify } from 'node:util';
 import { describeFor } from '../support/applicability.js';
 import { read, until } from '../support/dialer.js';
 import { startEndpoint } from '../support/endpoints.js';
-import { kubectlHere } from '../support/kubectl.js';
+import { execTransports, forwardTransports, kubectlHere } from '../support/kubectl.js';
 import { KubectlStage, POD, WANTED } from './kubectl-stage.js';
 
 const run = promisify(execFile);
@@ -35,35 +35,37 @@ describeFor(kubectlHere, 'kubectl through the apiserver proxy and a real sshd', 
       expect(await following).to.include({ code: 0, stdout: 'one\ntwo\n' });
     });
 
-    for (const [transport, environment] of [
-      ['WebSocket', {}],
-      ['SPDY', { KUBECTL_REMOTE_COMMAND_WEBSOCKETS: 'false' }],
-    ] as const) {
-      it(`AC-37: exec by ${transport} ends with the exit code of the command`, async () => {
-        const { kubectl, answered } = await stage.start();
-        const result = await kubectl.run(
-          [...WANTED, 'exec', 'cart', '--', 'sh', '-c', 'echo out; echo err >&2; exit 42'],
-          '',
-          environment,
-        );
-        expect(result).to.include({ code: 42, stdout: 'out\n' });
-        expect(result.stderr).to.contain('err\n');
-        await until('the end of the stream', () => answered('exec').length > 0);
-        expect(answered('exec')).to.deep.equal([`${transport === 'SPDY' ? 'POST' : 'GET'} 101`]);
-      });
+    for (const { transport, method, environment, needs } of execTransports()) {
+      describeFor(needs, `by ${transport}`, () => {
+        it(`AC-37: exec ends with the exit code of the command`, async () => {
+          const { kubectl, answered } = await stage.start();
+          const result = await kubectl.run(
+            [...WANTED, 'exec', 'cart', '--', 'sh', '-c', 'echo out; echo err >&2; exit 42'],
+            '',
+            environment,
+          );
+          expect(result).to.include({ code: 42, stdout: 'out\n' });
+          expect(result.stderr).to.contain('err\n');
+          await until('the end of the stream', () => answered('exec').length > 0);
+          expect(answered('exec')).to.deep.equal([`${method} 101`]);
+        });
 
-      it(`AC-37: exec -i by ${transport} gives the command what it is given, to its end`, async () => {
-        const { kubectl } = await stage.start();
-        const input = randomBytes(100_000).toString('hex');
-        const command = ['sh', '-c', 'cat; echo end'];
-        const result = await kubectl.run(
-          [...WANTED, 'exec', '-i', 'cart', '--', ...command],
-          input,
-          environment,
-        );
-        // A diff of this length helps nobody.
-        expect({ ...result, stdout: result.stdout.length }).to.include({ code: 0, stdout: input.length + 4 });
-        expect(result.stdout === `${input}end\n`).to.equal(true);
+        it(`AC-37: exec -i gives the command what it is given, to its end`, async () => {
+          const { kubectl } = await stage.start();
+          const input = randomBytes(100_000).toString('hex');
+          const command = ['sh', '-c', 'cat; echo end'];
+          const result = await kubectl.run(
+            [...WANTED, 'exec', '-i', 'cart', '--', ...command],
+            input,
+            environment,
+          );
+          // A diff of this length helps nobody.
+          expect({ ...result, stdout: result.stdout.length }).to.include({
+            code: 0,
+            stdout: input.length + 4,
+          });
+          expect(result.stdout === `${input}end\n`).to.equal(true);
+        });
       });
     }
 
@@ -89,59 +91,56 @@ describeFor(kubectlHere, 'kubectl through the apiserver proxy and a real sshd', 
       ).to.equal(hash);
     });
 
-    for (const [transport, websockets] of [
-      ['WebSocket', 'true'],
-      ['SPDY', 'false'],
-    ] as const) {
-      const environment = { KUBECTL_PORT_FORWARD_WEBSOCKETS: websockets };
-
-      it(`AC-42: port-forward by ${transport} carries what curl asks and what it is answered`, async () => {
-        const { kubectl } = await stage.start();
-        const site = http.createServer((request, response) => response.end(`you asked for ${request.url}`));
-        site.listen(0, '127.0.0.1');
-        await once(site, 'listening');
-        stage.onEnd(() => {
-          site.close();
-          site.closeAllConnections();
+    for (const { transport, environment, needs } of forwardTransports()) {
+      describeFor(needs, `by ${transport}`, () => {
+        it(`AC-42: port-forward carries what curl asks and what it is answered`, async () => {
+          const { kubectl } = await stage.start();
+          const site = http.createServer((request, response) => response.end(`you asked for ${request.url}`));
+          site.listen(0, '127.0.0.1');
+          await once(site, 'listening');
+          stage.onEnd(() => {
+            site.close();
+            site.closeAllConnections();
+          });
+          const port = await stage.forward(kubectl, (site.address() as AddressInfo).port, environment);
+          const { stdout } = await run('curl', ['-sS', '-m', '60', `http://127.0.0.1:${port}/hello`]);
+          expect(stdout).to.equal('you asked for /hello');
         });
-        const port = await stage.forward(kubectl, (site.address() as AddressInfo).port, environment);
-        const { stdout } = await run('curl', ['-sS', '-m', '60', `http://127.0.0.1:${port}/hello`]);
-        expect(stdout).to.equal('you asked for /hello');
-      });
 
-      it(`AC-41: port-forward by ${transport} tells a server that its client left without a word`, async () => {
-        const { kubectl } = await stage.start();
-        const server = await stage.use(startEndpoint(() => undefined));
-        const port = await stage.forward(kubectl, server.port, environment);
-        const client = connect(port, '127.0.0.1');
-        const received = buffer(await server.nextConnection());
-        client.end();
-        expect((await received).length).to.equal(0);
-      });
-
-      for (const [number, sent] of [
-        ['AC-42', 'abc'],
-        ['AC-43', ''],
-      ] as const) {
-        it(`${number}: port-forward by ${transport} carries ${sent === '' ? 'nothing' : sent} there and 10 times 10 × x back, each as it comes, and the end`, async () => {
+        it(`AC-41: port-forward tells a server that its client left without a word`, async () => {
           const { kubectl } = await stage.start();
           const server = await stage.use(startEndpoint(() => undefined));
           const port = await stage.forward(kubectl, server.port, environment);
-          const client = connect({ port, host: '127.0.0.1', allowHalfOpen: true });
-          const served = await server.nextConnection();
-          client.write(sent);
-          if (sent !== '') expect((await read(served, sent.length)).toString()).to.equal(sent);
-          for (let chunk = 0; chunk < 10; chunk += 1) {
-            served.write('x'.repeat(10));
-            // What is said comes when it is said, not at the end.
-            expect((await read(client, 10)).toString()).to.equal('x'.repeat(10));
-          }
-          served.end();
-          expect(await text(client)).to.equal('');
+          const client = connect(port, '127.0.0.1');
+          const received = buffer(await server.nextConnection());
           client.end();
-          if (!served.closed) await once(served, 'close');
+          expect((await received).length).to.equal(0);
         });
-      }
+
+        for (const [number, sent] of [
+          ['AC-42', 'abc'],
+          ['AC-43', ''],
+        ] as const) {
+          it(`${number}: port-forward carries ${sent === '' ? 'nothing' : sent} there and 10 times 10 × x back, each as it comes, and the end`, async () => {
+            const { kubectl } = await stage.start();
+            const server = await stage.use(startEndpoint(() => undefined));
+            const port = await stage.forward(kubectl, server.port, environment);
+            const client = connect({ port, host: '127.0.0.1', allowHalfOpen: true });
+            const served = await server.nextConnection();
+            client.write(sent);
+            if (sent !== '') expect((await read(served, sent.length)).toString()).to.equal(sent);
+            for (let chunk = 0; chunk < 10; chunk += 1) {
+              served.write('x'.repeat(10));
+              // What is said comes when it is said, not at the end.
+              expect((await read(client, 10)).toString()).to.equal('x'.repeat(10));
+            }
+            served.end();
+            expect(await text(client)).to.equal('');
+            client.end();
+            if (!served.closed) await once(served, 'close');
+          });
+        }
+      });
     }
   });
 });

@@ -2,16 +2,11 @@ import { expect } from 'chai';
 import { runPods } from '../../lib/testing/index.js';
 import { describeFor } from '../support/applicability.js';
 import { until } from '../support/dialer.js';
-import { kubectlHere } from '../support/kubectl.js';
+import { execTransports, kubectlHere } from '../support/kubectl.js';
 import { KubectlStage, POD, WANTED, type KubectlCluster } from './kubectl-stage.js';
 
 /** Reads a line, and tells it with what follows; the end of stdin, too. */
 const READER = ['--', 'sh', '-c', "read s; echo read:$s && cat && echo 'stdin closed'"];
-
-const WAYS = [
-  ['WebSocket', {}],
-  ['SPDY', { KUBECTL_REMOTE_COMMAND_WEBSOCKETS: 'false' }],
-] as const;
 
 describeFor(kubectlHere, 'kubectl run and attach through the apiserver proxy and a real sshd', () => {
   describe('of this machine', function () {
@@ -39,58 +34,60 @@ describeFor(kubectlHere, 'kubectl run and attach through the apiserver proxy and
     const phaseOf = ({ apiServer }: KubectlCluster, name: string): unknown =>
       (apiServer.get('Pod', name, POD.namespace)?.status as { phase?: string } | undefined)?.phase;
 
-    for (const [transport, environment] of WAYS) {
-      it(`AC-39: run --attach --stdin by ${transport} shows what the pod makes of stdin, and of its end`, async () => {
-        const cluster = await start();
-        const result = await cluster.kubectl.run(
-          [...run('run-test', '--stdin'), ...READER],
-          'value\nabcd1234',
-          environment,
-        );
-        expect(result).to.include({ code: 0, stdout: 'read:value\nabcd1234stdin closed\n' });
-        expect(phaseOf(cluster, 'run-test')).to.equal('Succeeded');
-      });
-
-      it(`AC-39: run --attach --stdin --leave-stdin-open by ${transport} leaves the pod running`, async () => {
-        const cluster = await start();
-        const running = stage.running(
-          cluster.kubectl,
-          [...run('run-test-3', '--stdin', '--leave-stdin-open'), ...READER],
-          environment,
-        );
-        running.type('value\nabcd1234\n');
-        await running.until(/read:value\nabcd1234\n/);
-        running.endInput();
-        expect(await running.ended).to.equal(0);
-        expect(running.shown).not.to.contain('stdin closed');
-        expect(phaseOf(cluster, 'run-test-3')).to.equal('Running');
-        const { stdout } = await cluster.kubectl.run([...WANTED, 'logs', 'run-test-3']);
-        expect(stdout).to.equal('read:value\nabcd1234\n');
-      });
-
-      it(`attach -i by ${transport} reaches what runs, and leaves it when its stdin ends`, async () => {
-        const { kubectl, kubelet } = await start();
-        for (const word of ['one', 'two']) {
-          const attached = stage.running(kubectl, [...WANTED, 'attach', '-i', 'cart'], environment);
-          attached.type(`${word}\n`);
-          await attached.until(new RegExp(`got ${word}\n`));
-          attached.endInput();
-          expect(await attached.ended).to.equal(0);
-        }
-        await until('nobody is attached', () => kubelet.open.attaches === 0);
-      });
-
-      it(`attach by ${transport} shows what is printed, until the container ends`, async () => {
-        const { kubectl, kubelet } = await start();
-        const app = kubelet.container(POD.namespace, POD.name, 'app');
-        const attached = stage.running(kubectl, [...WANTED, 'attach', 'cart'], environment);
-        // Nothing tells when it has begun to listen.
-        await until('kubectl shows what is printed', () => {
-          app.print('hello');
-          return attached.shown.includes('hello\n');
+    for (const { transport, environment, needs } of execTransports()) {
+      describeFor(needs, `by ${transport}`, () => {
+        it(`AC-39: run --attach --stdin shows what the pod makes of stdin, and of its end`, async () => {
+          const cluster = await start();
+          const result = await cluster.kubectl.run(
+            [...run('run-test', '--stdin'), ...READER],
+            'value\nabcd1234',
+            environment,
+          );
+          expect(result).to.include({ code: 0, stdout: 'read:value\nabcd1234stdin closed\n' });
+          expect(phaseOf(cluster, 'run-test')).to.equal('Succeeded');
         });
-        app.end();
-        expect(await attached.ended).to.equal(0);
+
+        it(`AC-39: run --attach --stdin --leave-stdin-open leaves the pod running`, async () => {
+          const cluster = await start();
+          const running = stage.running(
+            cluster.kubectl,
+            [...run('run-test-3', '--stdin', '--leave-stdin-open'), ...READER],
+            environment,
+          );
+          running.type('value\nabcd1234\n');
+          await running.until(/read:value\nabcd1234\n/);
+          running.endInput();
+          expect(await running.ended).to.equal(0);
+          expect(running.shown).not.to.contain('stdin closed');
+          expect(phaseOf(cluster, 'run-test-3')).to.equal('Running');
+          const { stdout } = await cluster.kubectl.run([...WANTED, 'logs', 'run-test-3']);
+          expect(stdout).to.equal('read:value\nabcd1234\n');
+        });
+
+        it(`attach -i reaches what runs, and leaves it when its stdin ends`, async () => {
+          const { kubectl, kubelet } = await start();
+          for (const word of ['one', 'two']) {
+            const attached = stage.running(kubectl, [...WANTED, 'attach', '-i', 'cart'], environment);
+            attached.type(`${word}\n`);
+            await attached.until(new RegExp(`got ${word}\n`));
+            attached.endInput();
+            expect(await attached.ended).to.equal(0);
+          }
+          await until('nobody is attached', () => kubelet.open.attaches === 0);
+        });
+
+        it(`attach shows what is printed, until the container ends`, async () => {
+          const { kubectl, kubelet } = await start();
+          const app = kubelet.container(POD.namespace, POD.name, 'app');
+          const attached = stage.running(kubectl, [...WANTED, 'attach', 'cart'], environment);
+          // Nothing tells when it has begun to listen.
+          await until('kubectl shows what is printed', () => {
+            app.print('hello');
+            return attached.shown.includes('hello\n');
+          });
+          app.end();
+          expect(await attached.ended).to.equal(0);
+        });
       });
     }
 

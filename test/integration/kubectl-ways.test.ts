@@ -3,7 +3,7 @@ import { FRONT_NAME } from '../support/apiserver-front.js';
 import { describeFor } from '../support/applicability.js';
 import { startConnectProxy } from '../support/connect-proxy.js';
 import { until } from '../support/dialer.js';
-import { kubectlHere, type Kubectl } from '../support/kubectl.js';
+import { execTransports, kubectlHere, type Kubectl } from '../support/kubectl.js';
 import { KubectlStage, WANTED, type KubectlCluster } from './kubectl-stage.js';
 
 /** A kubectl that goes another way than straight to the proxy. */
@@ -46,23 +46,22 @@ describeFor(kubectlHere, 'kubectl exec through the apiserver proxy by other ways
       ['kubectl proxy', byKubectlProxy],
       ['an HTTP CONNECT proxy', byConnectProxy],
     ] as const) {
-      for (const [transport, websockets] of [
-        ['WebSocket', 'true'],
-        ['SPDY', 'false'],
-      ] as const) {
-        it(`AC-37: exec by ${transport} through ${name} echoes stdin, and ends with the exit code`, async () => {
-          const cluster = await stage.start();
-          const { kubectl, environment, isUsed } = await go(cluster);
-          const result = await kubectl.run(
-            [...WANTED, 'exec', '-i', 'cart', '--', 'sh', '-c', 'cat; echo err >&2; exit 42'],
-            'value\nabcd1234',
-            { ...environment, KUBECTL_REMOTE_COMMAND_WEBSOCKETS: websockets },
-          );
-          expect(result).to.include({ code: 42, stdout: 'value\nabcd1234' });
-          expect(result.stderr).to.contain('err\n');
-          expect(isUsed()).to.equal(true);
-          await until('the end of the stream', () => cluster.answered('exec').length > 0);
-          expect(cluster.answered('exec')).to.deep.equal([`${websockets === 'true' ? 'GET' : 'POST'} 101`]);
+      for (const { transport, method, environment, needs } of execTransports()) {
+        describeFor(needs, `by ${transport}`, () => {
+          it(`AC-37: exec through ${name} echoes stdin, and ends with the exit code`, async () => {
+            const cluster = await stage.start();
+            const way = await go(cluster);
+            const result = await way.kubectl.run(
+              [...WANTED, 'exec', '-i', 'cart', '--', 'sh', '-c', 'cat; echo err >&2; exit 42'],
+              'value\nabcd1234',
+              { ...way.environment, ...environment },
+            );
+            expect(result).to.include({ code: 42, stdout: 'value\nabcd1234' });
+            expect(result.stderr).to.contain('err\n');
+            expect(way.isUsed()).to.equal(true);
+            await until('the end of the stream', () => cluster.answered('exec').length > 0);
+            expect(cluster.answered('exec')).to.deep.equal([`${method} 101`]);
+          });
         });
       }
     }

@@ -1,4 +1,4 @@
-import { execFile, execFileSync } from 'node:child_process';
+import { execFile, spawnSync } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -20,13 +20,48 @@ export function kubectlSince(minor: number): Feature {
   return { name: `kubectl 1.${minor}`, present: kubectlHere.present && minorVersion() >= minor };
 }
 
+let known: number | undefined;
+
+/** 0 if it does not say; it is run once. */
 function minorVersion(): number {
-  const text = execFileSync(Kubectl.path ?? '', ['version', '--client', '--output=json'], {
+  known ??= askForMinorVersion();
+  return known;
+}
+
+function askForMinorVersion(): number {
+  const { status, stdout } = spawnSync(Kubectl.path ?? '', ['version', '--client', '--output=json'], {
     encoding: 'utf8',
   });
-  const { gitVersion } = (JSON.parse(text) as { clientVersion: { gitVersion: string } }).clientVersion;
-  return Number(/^v1\.(\d+)/.exec(gitVersion)?.[1]);
+  return status === 0 ? Number(/"gitVersion": *"v1\.(\d+)/.exec(stdout)?.[1] ?? 0) : 0;
 }
+
+/** How kubectl speaks to what stands in front of a node. */
+export interface Transport {
+  readonly transport: 'WebSocket' | 'SPDY';
+  /** Of its upgrades. */
+  readonly method: 'GET' | 'POST';
+  readonly needs: Feature;
+  /** What makes kubectl choose it. */
+  readonly environment: NodeJS.ProcessEnv;
+}
+
+/** @param since - the kubectl that knows WebSocket for it, 1.`since` */
+const transports = (variable: string, since: number): readonly Transport[] => [
+  {
+    transport: 'WebSocket',
+    method: 'GET',
+    needs: kubectlSince(since),
+    environment: { [variable]: 'true' },
+  },
+  { transport: 'SPDY', method: 'POST', needs: kubectlHere, environment: { [variable]: 'false' } },
+];
+
+/** Those of exec, attach and cp. */
+export const execTransports = (): readonly Transport[] => transports('KUBECTL_REMOTE_COMMAND_WEBSOCKETS', 29);
+
+/** Those of port-forward. */
+export const forwardTransports = (): readonly Transport[] =>
+  transports('KUBECTL_PORT_FORWARD_WEBSOCKETS', 30);
 
 /** The real kubectl, with a kubeconfig and a home of its own. */
 export class Kubectl implements AsyncDisposable {
