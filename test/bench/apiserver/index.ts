@@ -3,14 +3,12 @@ import { buildLibrary } from '../build-library.js';
 import { resultsOf, type Result } from '../results.js';
 import { measureRounds } from '../rounds.js';
 import { CalledProcess } from './calls.js';
-import { FIGURES, TUNNEL } from './figures.js';
+import { ANSWER, BARE_PROXY, FIGURES, OWN_TUNNEL, PROXY, TUNNEL } from './figures.js';
 import type { ClusterCalls } from './messages.js';
 import { Way } from './way.js';
 
 /** For the command line. */
 export const APISERVER = 'apiserver';
-
-const PROXY = 'proxy';
 
 export interface ApiserverSurroundings {
   /** The tree whose lib/ is measured. */
@@ -38,15 +36,19 @@ export async function measureApiserver(surroundings: ApiserverSurroundings): Pro
       sshd: { address, port, username, privateKey, hostKeys, knownHosts },
       cluster: await cluster.call('start', library),
     };
-    ways.push(await Way.tunnel(TUNNEL, course));
-    ways.push(await Way.proxy(PROXY, course));
+    ways.push(await Way.tunnel(OWN_TUNNEL, course));
+    ways.push(await Way.through('tunnel', TUNNEL, course));
+    ways.push(await Way.through('bare proxy', BARE_PROXY, course));
+    ways.push(await Way.through('answer', ANSWER, course));
+    ways.push(await Way.through('proxy', PROXY, course));
     if (rivalRoot !== undefined) {
       const rival = await buildLibrary(rivalRoot, directory);
-      ways.push(await Way.proxy(`${PROXY}, other tree`, { ...course, library: rival }));
+      ways.push(await Way.through('proxy', `${PROXY}, other tree`, { ...course, library: rival }));
     }
     const results: Result[] = [];
-    for (const figure of FIGURES) {
-      const measured = ways.map((way) => ({
+    for (const { figure, ways: others } of FIGURES) {
+      const taking = ways.filter(({ name }) => name.startsWith(PROXY) || others.includes(name));
+      const measured = taking.map((way) => ({
         name: way.name,
         warmUp: () => figure.warmUp(way),
         measure: () => figure.measure(way),

@@ -16,7 +16,7 @@ export interface Cluster {
   readonly podPort: number;
 }
 
-/** What the proxy and each client are given. */
+/** What each process is given. */
 export interface Course {
   /** Directory of the compiled library. */
   readonly library: string;
@@ -24,19 +24,29 @@ export interface Course {
   readonly cluster: Cluster;
 }
 
+/**
+ * What a process between client and cluster does behind its TLS: all of the proxy; as little as makes a proxy; no more than to carry bytes
+ * through the tunnel to the pod; or, without a tunnel, to answer what the pod would.
+ */
+export type Between = 'proxy' | 'bare proxy' | 'tunnel' | 'answer';
+
+export interface BetweenCourse extends Course {
+  readonly between: Between;
+}
+
 /** What a client is given. */
 export interface ClientCourse extends Course {
-  /** Of the proxy; `undefined` for a client with a tunnel of its own. */
-  readonly proxyPort: number | undefined;
+  /** Of the process that it goes through; `undefined` for a client with a tunnel of its own. */
+  readonly throughPort: number | undefined;
 }
 
 export interface ClusterCalls {
   start(library: string): Promise<Cluster>;
 }
 
-export interface ProxyCalls {
+export interface BetweenCalls {
   /** The port that it listens on. */
-  start(course: Course): Promise<number>;
+  start(course: BetweenCourse): Promise<number>;
   /** CPU time of the process so far, in milliseconds. */
   cpuMs(nothing: undefined): Promise<number>;
 }

@@ -1,5 +1,5 @@
 import { CalledProcess } from './calls.js';
-import type { ClientCalls, Course, ProxyCalls } from './messages.js';
+import type { Between, BetweenCalls, ClientCalls, Course } from './messages.js';
 
 const roleNamed = (name: string): URL => new URL(`roles/${name}.ts`, import.meta.url);
 
@@ -7,46 +7,46 @@ const roleNamed = (name: string): URL => new URL(`roles/${name}.ts`, import.meta
 export class Way {
   readonly name: string;
   readonly client: CalledProcess<ClientCalls>;
-  readonly #proxy: CalledProcess<ProxyCalls> | undefined;
+  readonly #between: CalledProcess<BetweenCalls> | undefined;
 
   private constructor(
     name: string,
     client: CalledProcess<ClientCalls>,
-    proxy: CalledProcess<ProxyCalls> | undefined,
+    between: CalledProcess<BetweenCalls> | undefined,
   ) {
     this.name = name;
     this.client = client;
-    this.#proxy = proxy;
+    this.#between = between;
   }
 
   /** A client that has a tunnel of its own. */
   static async tunnel(name: string, course: Course): Promise<Way> {
     const client = new CalledProcess<ClientCalls>(name, roleNamed('client'));
     const way = new Way(name, client, undefined);
-    return way.#started(() => client.call('start', { ...course, proxyPort: undefined }));
+    return way.#started(() => client.call('start', { ...course, throughPort: undefined }));
   }
 
-  /** A client that goes through a proxy, which has the tunnel. */
-  static async proxy(name: string, course: Course): Promise<Way> {
-    const proxy = new CalledProcess<ProxyCalls>(name, roleNamed('proxy'));
+  /** A client that goes through another process. */
+  static async through(between: Between, name: string, course: Course): Promise<Way> {
+    const other = new CalledProcess<BetweenCalls>(name, roleNamed('between'));
     const client = new CalledProcess<ClientCalls>(`client of ${name}`, roleNamed('client'));
-    const way = new Way(name, client, proxy);
+    const way = new Way(name, client, other);
     return way.#started(async () => {
-      const proxyPort = await proxy.call('start', course);
-      await client.call('start', { ...course, proxyPort });
+      const throughPort = await other.call('start', { ...course, between });
+      await client.call('start', { ...course, throughPort });
     });
   }
 
-  /** CPU time so far of the process that has the tunnel, in milliseconds. */
+  /** CPU time so far of the process between, or else of the client, in milliseconds. */
   cpuMs(): Promise<number> {
-    return this.#proxy === undefined
+    return this.#between === undefined
       ? this.client.call('cpuMs', undefined)
-      : this.#proxy.call('cpuMs', undefined);
+      : this.#between.call('cpuMs', undefined);
   }
 
   async close(): Promise<void> {
     await this.client.close();
-    await this.#proxy?.close();
+    await this.#between?.close();
   }
 
   async #started(start: () => Promise<void>): Promise<this> {

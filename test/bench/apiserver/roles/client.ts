@@ -2,7 +2,7 @@
 import { resizeApplicationHeap } from '../../application-heap.js';
 import { offer } from '../calls.js';
 import { cpuMs } from '../library.js';
-import type { ClientCalls } from '../messages.js';
+import type { ClientCalls, ClientCourse } from '../messages.js';
 import { proxyClient } from '../clients/proxy-client.js';
 import { tunnelClient } from '../clients/tunnel-client.js';
 import type { Client } from '../clients/client.js';
@@ -11,6 +11,11 @@ resizeApplicationHeap();
 
 let client: Client | undefined;
 
+async function clientOf(course: ClientCourse): Promise<Client> {
+  const { throughPort, cluster } = course;
+  return throughPort === undefined ? tunnelClient(course) : proxyClient(throughPort, cluster);
+}
+
 function started(): Client {
   if (client === undefined) throw new Error('the client has not been started');
   return client;
@@ -18,10 +23,7 @@ function started(): Client {
 
 offer<ClientCalls>({
   async start(course) {
-    client =
-      course.proxyPort === undefined
-        ? await tunnelClient(course)
-        : proxyClient(course.proxyPort, course.cluster);
+    client = await clientOf(course);
   },
   async get({ requests, atOnce }) {
     const each = started();

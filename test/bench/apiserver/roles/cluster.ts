@@ -5,13 +5,12 @@ import type { AddressInfo } from 'node:net';
 import type * as Testing from '../../../../lib/testing/index.js';
 import { offer } from '../calls.js';
 import { libraryModule } from '../library.js';
+import { answer } from '../answer.js';
 import { ADDRESS, CONTAINER, NODE, POD, type ClusterCalls } from '../messages.js';
-
-const BODY = Buffer.alloc(256, 'tunnel');
 
 async function startPod(): Promise<number> {
   const server = createServer({ keepAliveTimeout: 0, noDelay: true }, (_, response) => {
-    response.writeHead(200, { 'content-type': 'text/plain', 'content-length': BODY.length }).end(BODY);
+    answer(response);
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
