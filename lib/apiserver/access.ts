@@ -27,10 +27,17 @@ export interface Caller {
   readonly isImpersonated?: boolean | undefined;
 }
 
+/** Who asks for something, and waits for it. */
+export interface Asker {
+  readonly caller: Caller;
+  /** Gives it up; looked at only when there is something to wait for. */
+  readonly signal?: AbortSignal | undefined;
+}
+
 /** Who a caller is, and what they may do. Never more than the upstream says. */
 export interface Access {
   /** @throws StatusError 401 when the caller shows something that is no good, 403 when what they ask to be is not theirs to ask */
   authenticate(request: ProxyRequest): Promise<Caller>;
   /** @throws StatusError 403, 401 when the upstream does not know them, 503 when the upstream cannot be asked */
-  authorize(caller: Caller, attributes: RequestAttributes, signal?: AbortSignal): Promise<void>;
+  authorize(attributes: RequestAttributes, asker: Asker): Promise<void>;
 }

@@ -2,7 +2,7 @@ import type { Duplex } from 'node:stream';
 import { spelledOut } from '../printable.js';
 import type { Caller } from './access.js';
 import type { ProxyRequest, ProxyResponse } from './exchange.js';
-import { splitUrl } from './node-bound.js';
+import { splitUrl } from './split-url.js';
 
 /** A request that has been answered, for an access log. */
 export interface AnsweredRequest {

@@ -53,14 +53,12 @@ export function attributesOf(route: Route, method: string, isUpgraded = false): 
       'MethodNotAllowed',
       'the server does not allow this method on the requested resource',
     );
-  const attributes = {
-    ...SUBRESOURCES[route.kind],
-    ...('namespace' in route && { namespace: route.namespace }),
-    name: 'target' in route ? route.target : route.name,
-  };
-  const verbs: readonly Verb[] =
-    verb === 'get' && (STREAMING.has(route.kind) || (isUpgraded && route.kind === 'node-proxy'))
-      ? ['get', 'create']
-      : [verb];
-  return verbs.map((each) => ({ ...attributes, verb: each }));
+  const { resource, subresource } = SUBRESOURCES[route.kind];
+  const name = 'target' in route ? route.target : route.name;
+  const attributes: RequestAttributes =
+    'namespace' in route
+      ? { verb, resource, subresource, namespace: route.namespace, name }
+      : { verb, resource, subresource, name };
+  const isStream = STREAMING.has(route.kind) || (isUpgraded && route.kind === 'node-proxy');
+  return verb === 'get' && isStream ? [attributes, { ...attributes, verb: 'create' }] : [attributes];
 }

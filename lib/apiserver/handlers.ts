@@ -1,9 +1,8 @@
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { ProxyRequest, ProxyResponse } from './exchange.js';
-import { NodeBound, type Services, type Task } from './node-bound.js';
+import { NodeBound, type Services } from './node-bound.js';
 import type { ApiserverParts } from './parts.js';
-import type { LookupOptions } from './resolver.js';
 import type { RouteKind } from './routes.js';
 import { asStatusError, sendStatus } from './send-status.js';
 import { PodLogs } from './services/pod-logs.js';
@@ -25,17 +24,13 @@ export interface ApiserverHandler {
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<boolean>;
 }
 
-const lookup = ({ caller, signal }: Task): LookupOptions => ({ caller, signal });
-
 /** Every node-bound request there is. */
 export function servicesOf({ resolver, targets }: ApiserverParts): Required<Services> {
   const pods = new Pods(resolver, targets);
   return {
-    'node-proxy': new Proxied((task) => targets.node(task.route.target, lookup(task))),
-    'pod-proxy': new Proxied((task) => targets.pod(task.route.namespace, task.route.target, lookup(task))),
-    'service-proxy': new Proxied((task) =>
-      targets.service(task.route.namespace, task.route.target, lookup(task)),
-    ),
+    'node-proxy': new Proxied((task) => targets.node(task.route.target, task)),
+    'pod-proxy': new Proxied((task) => targets.pod(task.route.namespace, task.route.target, task)),
+    'service-proxy': new Proxied((task) => targets.service(task.route.namespace, task.route.target, task)),
     'pod-log': new PodLogs(pods),
     'pod-exec': new PodStreams(pods),
     'pod-attach': new PodStreams(pods),

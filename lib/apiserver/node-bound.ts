@@ -1,10 +1,11 @@
 import type { IncomingMessage } from 'node:http';
-import type { Duplex } from 'node:stream';
 import type { Access, Caller } from './access.js';
 import { attributesOf } from './attributes.js';
 import type { Exchange, ProxyRequest, ProxyResponse, UpgradeExchange } from './exchange.js';
+import { ClientTask, type ClientEnd } from './client-task.js';
 import { isUpgrade } from './upgrade/is-upgrade.js';
 import { routeOf, type Route, type RouteKind } from './routes.js';
+import { splitUrl } from './split-url.js';
 import { StatusError } from './status-error.js';
 
 /** A node-bound request of somebody who may make it. */
@@ -55,7 +56,8 @@ export class NodeBound {
     route: Route,
     caller: Caller,
   ): Promise<void> {
-    await this.#serve(exchange.request, exchange.response, route, caller, (service, task) =>
+    const asked = { route, caller, onAnswer: () => undefined };
+    await this.#serve(exchange.request, exchange.response, asked, (service, task) =>
       service.request(exchange, task),
     );
   }
@@ -67,45 +69,27 @@ export class NodeBound {
     caller: Caller,
     onAnswer: (status: number) => void = () => undefined,
   ): Promise<void> {
-    await this.#serve(upgrade.request, upgrade.socket, route, caller, (service, task) =>
-      service.upgrade(upgrade, { ...task, onAnswer }),
+    await this.#serve(upgrade.request, upgrade.socket, { route, caller, onAnswer }, (service, task) =>
+      service.upgrade(upgrade, task),
     );
   }
 
   async #serve(
     request: ProxyRequest | IncomingMessage,
-    client: ProxyResponse | Duplex,
-    route: Route,
-    caller: Caller,
+    client: ClientEnd,
+    asked: Pick<Task, 'route' | 'caller' | 'onAnswer'>,
     serve: (service: Service, task: Task) => Promise<void>,
   ): Promise<void> {
-    const gone = new AbortController();
-    const onClose = (): void => {
-      // One that has all of its answer gives nothing up.
-      if (!('statusCode' in client) || !client.writableFinished) gone.abort(new Error('the client has gone'));
-    };
-    client.once('close', onClose);
-    if (client.destroyed) onClose();
+    const task = new ClientTask(request, client, asked);
+    const { route } = asked;
     try {
-      gone.signal.throwIfAborted();
-      const method = request.method ?? '';
-      const { search } = splitUrl(request.url);
-      const query = new URLSearchParams(search);
-      for (const attributes of attributesOf(route, method, isUpgrade(request)))
-        await this.#access.authorize(caller, attributes, gone.signal);
-      if (query.get('dryRun')) throw new StatusError(400, 'BadRequest', 'dryRun is not supported');
-      const service = this.#services[route.kind] as Service;
-      const { signal } = gone;
-      await serve(service, { route, caller, method, query, search, signal, onAnswer: () => undefined });
+      task.throwIfGone();
+      for (const attributes of attributesOf(route, task.method, isUpgrade(request)))
+        await this.#access.authorize(attributes, task);
+      if (task.query.get('dryRun')) throw new StatusError(400, 'BadRequest', 'dryRun is not supported');
+      await serve(this.#services[route.kind] as Service, task);
     } finally {
-      client.off('close', onClose);
+      task.end();
     }
   }
-}
-
-/** A request target in two; the scheme and host of one in absolute form are left out (RFC 9112 §3.2.2). */
-export function splitUrl(url = '/'): { readonly path: string; readonly search: string } {
-  const target = url.replace(/^https?:\/\/[^/?#]*/i, '');
-  const at = target.indexOf('?');
-  return at < 0 ? { path: target, search: '' } : { path: target.slice(0, at), search: target.slice(at) };
 }

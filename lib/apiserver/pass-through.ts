@@ -3,6 +3,7 @@ import type { Caller } from './access.js';
 import { isIdentity } from './access/identity-headers.js';
 import type { Exchange, UpgradeExchange } from './exchange.js';
 import { carryPlain } from './plain/carry-plain.js';
+import { field } from './plain/fields.js';
 import { addressOf } from './plain/relay-plain.js';
 import { requestHead, type RequestHead } from './plain/request-head.js';
 import { StatusError } from './status-error.js';
@@ -32,7 +33,7 @@ export interface PassThroughUpgrade extends Passage {
   readonly onAnswer?: ((status: number) => void) | undefined;
 }
 
-type Field = readonly [name: string, value: string];
+type Pair = readonly [name: string, value: string];
 
 /**
  * Sends a request to the upstream as it came, its path byte for byte, and the answer back as it comes, watches included. Who asks is told by
@@ -64,7 +65,7 @@ export async function passThroughUpgrade(passage: PassThroughUpgrade): Promise<v
     ...(request.headersDistinct['x-forwarded-for'] ?? []),
     passage.clientAddress ?? addressOf(request.socket.remoteAddress),
   ].filter((address) => address !== undefined);
-  const chain: Field[] = forwardedFor.length === 0 ? [] : [['X-Forwarded-For', forwardedFor.join(', ')]];
+  const chain: Pair[] = forwardedFor.length === 0 ? [] : [['X-Forwarded-For', forwardedFor.join(', ')]];
   const head = upgradeHead(request, {
     path: upstream.pathOf(pathOf(request.url, upstream.pathOf('') !== '')),
     host: upstream.authority,
@@ -89,18 +90,19 @@ function pathOf(target: string | undefined, isPrefixed: boolean): string {
   throw new StatusError(400, 'BadRequest', 'the request target is malformed');
 }
 
-async function credentialsOf(caller: Caller): Promise<readonly Field[]> {
-  return fieldsOf(await caller.upstreamHeaders());
+async function credentialsOf(caller: Caller): Promise<readonly Pair[]> {
+  return pairsOf(await caller.upstreamHeaders());
 }
 
-function fieldsOf(headers: IncomingHttpHeaders): readonly Field[] {
+function pairsOf(headers: IncomingHttpHeaders): readonly Pair[] {
   return Object.entries(headers).flatMap(([name, value]) =>
-    [value ?? []].flat().map((each): Field => [name, each]),
+    [value ?? []].flat().map((each): Pair => [name, each]),
   );
 }
 
 /** The head was made without credentials. */
-function withIdentity(head: RequestHead, credentials: readonly Field[], authority: string): RequestHead {
-  const others = head.fields.filter(([name]) => name.toLowerCase() !== 'host');
-  return { ...head, fields: [['Host', authority], ...others, ...credentials] };
+function withIdentity(head: RequestHead, credentials: readonly Pair[], authority: string): RequestHead {
+  const others = head.fields.filter(({ key }) => key !== 'host');
+  const identity = credentials.map(([name, value]) => field(name, value));
+  return { ...head, fields: [field('Host', authority), ...others, ...identity] };
 }

@@ -1,4 +1,4 @@
-import type { Caller } from './access.js';
+import type { Asker } from './access.js';
 
 /** What is read of a Node (core/v1). */
 export interface NodeObject {
@@ -55,10 +55,7 @@ export interface ServiceEndpoint {
 }
 
 /** Whose lookup it is, and what gives it up. */
-export interface LookupOptions {
-  readonly caller: Caller;
-  readonly signal?: AbortSignal | undefined;
-}
+export type LookupOptions = Asker;
 
 /** What can be looked up; a service goes with its endpoints. */
 export interface LookedUp {

@@ -107,23 +107,21 @@ class UpstreamResolver implements Resolver {
     this.#endpoints = new LookupCache(brief);
   }
 
-  async node(name: string, { caller, signal }: LookupOptions): Promise<NodeObject | undefined> {
+  async node(name: string, asker: LookupOptions): Promise<NodeObject | undefined> {
     if (!isObjectName(name)) return undefined;
-    const as = this.#settings.nodesAs === 'proxy' ? 'proxy' : caller;
-    const path = pathOf('api', 'v1', 'nodes', name);
-    return this.#nodes.get(keyOf(as, name), (given) => this.#read(path, as, given, readNode), signal);
+    const as = this.#settings.nodesAs === 'proxy' ? 'proxy' : asker.caller;
+    const ask = (given: AbortSignal) => this.#read(pathOf('api', 'v1', 'nodes', name), as, given, readNode);
+    return this.#nodes.get(keyOf(as, name), ask, asker);
   }
 
-  async pod(
-    namespace: string,
-    name: string,
-    { caller, signal }: LookupOptions,
-  ): Promise<PodObject | undefined> {
+  async pod(namespace: string, name: string, asker: LookupOptions): Promise<PodObject | undefined> {
     if (!isObjectName(namespace) || !isObjectName(name)) return undefined;
-    const as = this.#asker(caller);
-    const path = pathOf('api', 'v1', 'namespaces', namespace, 'pods', name);
-    const ask = (given: AbortSignal) => this.#read(path, as, given, readPod);
-    return this.#pods.get(keyOf(as, namespace, name), ask, signal);
+    const as = this.#asker(asker.caller);
+    const ask = (given: AbortSignal) => {
+      const path = pathOf('api', 'v1', 'namespaces', namespace, 'pods', name);
+      return this.#read(path, as, given, readPod);
+    };
+    return this.#pods.get(keyOf(as, namespace, name), ask, asker);
   }
 
   async service(namespace: string, name: string, lookup: LookupOptions): Promise<ServiceObject | undefined> {
@@ -142,7 +140,7 @@ class UpstreamResolver implements Resolver {
       const found = await this.#askForEndpoints(namespace, service, known, { as, signal: given });
       return found.length === 0 ? undefined : found;
     };
-    return (await this.#endpoints.get(keyOf(as, namespace, service), ask, lookup.signal)) ?? [];
+    return (await this.#endpoints.get(keyOf(as, namespace, service), ask, lookup)) ?? [];
   }
 
   forget({ kind, namespace = '', name }: LookedUp, { caller }: LookupOptions): void {
@@ -156,20 +154,16 @@ class UpstreamResolver implements Resolver {
     }
   }
 
-  async #service(
-    namespace: string,
-    name: string,
-    { caller, signal }: LookupOptions,
-  ): Promise<KnownService | undefined> {
+  async #service(namespace: string, name: string, asker: LookupOptions): Promise<KnownService | undefined> {
     if (!isObjectName(namespace) || !isObjectName(name)) return undefined;
-    const as = this.#asker(caller);
+    const as = this.#asker(asker.caller);
     const path = pathOf('api', 'v1', 'namespaces', namespace, 'services', name);
     const read = (answer: unknown): KnownService => ({
       service: readService(answer),
       primaryFamily: primaryFamilyOf(answer),
     });
     const ask = (given: AbortSignal) => this.#read(path, as, given, read);
-    return this.#services.get(keyOf(as, namespace, name), ask, signal);
+    return this.#services.get(keyOf(as, namespace, name), ask, asker);
   }
 
   async #askForEndpoints(
@@ -209,9 +203,9 @@ class UpstreamResolver implements Resolver {
   }
 }
 
-/** Those who may do different things must not share what they have seen. */
+/** Those who may do different things must not share what they have seen. No name of an object has a slash. */
 const keyOf = (as: Caller | 'proxy', ...names: readonly string[]): string =>
-  JSON.stringify([as === 'proxy' ? null : as.key, ...names]);
+  `${names.join('/')}/${as === 'proxy' ? '' : as.key}`;
 
 /** Whoever asks the proxy has done nothing wrong. */
 function refusedToProxy(refusal: StatusError): StatusError {

@@ -33,8 +33,12 @@ export function adopt(socket: Duplex, stream: PendingSocket): void {
  * socket.
  */
 export function dropDeadSockets(agent: Agent): void {
-  for (const socket of freeSockets(agent)) {
-    if (streams.get(socket)?.isReusable !== false) continue;
+  let dead: Duplex[] | undefined;
+  for (const name in agent.freeSockets) {
+    for (const socket of agent.freeSockets[name] ?? [])
+      if (streams.get(socket)?.isReusable === false) (dead ??= []).push(socket);
+  }
+  for (const socket of dead ?? []) {
     socket.destroy();
     socket.emit('agentRemove');
   }

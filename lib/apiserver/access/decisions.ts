@@ -28,15 +28,19 @@ export class Decisions<Refusal> {
     this.#options = { now: () => performance.now(), ...options };
   }
 
-  /** @param ask - goes on without whoever asked first, so it must end by itself */
+  /**
+   * @param ask - goes on without whoever asked first, so it must end by itself
+   * @param waiter - its signal, which many make only when somebody wants it, is not looked at for what is known
+   */
   async get(
     key: string,
     ask: () => Promise<Decision<Refusal>>,
-    signal: AbortSignal | undefined,
+    waiter: { readonly signal?: AbortSignal | undefined },
   ): Promise<Decision<Refusal>> {
-    signal?.throwIfAborted();
     const known = this.#known.get(key);
     if (known !== undefined && this.#options.now() < known.until) return known.decision;
+    const { signal } = waiter;
+    signal?.throwIfAborted();
     return unlessAborted(this.#asked.get(key) ?? this.#ask(key, ask), signal);
   }
 

@@ -29,13 +29,14 @@ export function authorizationIn(headers: IncomingHttpHeaders): string | undefine
   return `Bearer ${/^[\x21-\x7e]+$/.test(token) ? token : 'malformed'}`;
 }
 
-/** The headers of a request that ask the upstream for somebody else's rights; it judges that. */
-export function impersonationIn(rawHeaders: readonly string[]): Record<string, string[]> {
-  const wanted = new Map<string, string[]>();
+/** The headers of a request that ask the upstream for somebody else's rights, which judges that; `undefined` when there are none. */
+export function impersonationIn(rawHeaders: readonly string[]): Record<string, string[]> | undefined {
+  let wanted: Map<string, string[]> | undefined;
   for (let at = 0; at + 1 < rawHeaders.length; at += 2) {
     const name = (rawHeaders[at] ?? '').toLowerCase();
-    if (name.startsWith('impersonate-'))
-      wanted.set(name, [...(wanted.get(name) ?? []), rawHeaders[at + 1] ?? '']);
+    if (!name.startsWith('impersonate-')) continue;
+    wanted ??= new Map();
+    wanted.set(name, [...(wanted.get(name) ?? []), rawHeaders[at + 1] ?? '']);
   }
-  return Object.fromEntries(wanted);
+  return wanted && Object.fromEntries(wanted);
 }

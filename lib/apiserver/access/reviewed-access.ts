@@ -1,4 +1,5 @@
 import { createHmac, randomBytes } from 'node:crypto';
+import type { IncomingHttpHeaders } from 'node:http';
 import { InvalidOptionError } from '../../errors.js';
 import { authorities } from '../../tls/pem.js';
 import { tlsSource } from '../../tls/tls-source.js';
@@ -11,7 +12,7 @@ import {
   withDefault,
   type Check,
 } from '../../validation.js';
-import type { Access, Caller, RequestAttributes } from '../access.js';
+import type { Access, Asker, Caller, RequestAttributes } from '../access.js';
 import type { ProxyRequest } from '../exchange.js';
 import { StatusError } from '../status-error.js';
 import { UpstreamClient } from '../upstream/upstream-client.js';
@@ -71,6 +72,8 @@ export class ReviewedAccess implements Access {
   readonly #decisions: Decisions<StatusError>;
   /** Of callers that are known by a certificate. */
   readonly #users = new WeakMap<Caller, CertificateUser>();
+  /** Who was known by a token on a connection the last time: nearly always they are the next, too. */
+  readonly #lastOn = new WeakMap<object, { readonly authorization: string; readonly caller: Caller }>();
   /** With it, a key tells nothing of a token, not even to who can guess tokens. */
   readonly #secret = randomBytes(32);
 
@@ -101,6 +104,17 @@ export class ReviewedAccess implements Access {
     if (authorization === undefined && shown.kind === 'bad')
       throw new StatusError(401, 'Unauthorized', 'Unauthorized');
     const impersonation = impersonationIn(request.rawHeaders);
+    if (authorization === undefined || impersonation !== undefined)
+      return this.#withHeaders(authorization, impersonation);
+    const connection = connectionOf(request);
+    const last = this.#lastOn.get(connection);
+    if (last?.authorization === authorization) return last.caller;
+    const caller = this.#withHeaders(authorization);
+    this.#lastOn.set(connection, { authorization, caller });
+    return caller;
+  }
+
+  #withHeaders(authorization: string | undefined, impersonation: IncomingHttpHeaders = {}): Caller {
     const headers = { ...(authorization !== undefined && { authorization }), ...impersonation };
     const isNobody = authorization === undefined && Object.keys(impersonation).length === 0;
     return {
@@ -110,7 +124,8 @@ export class ReviewedAccess implements Access {
     };
   }
 
-  async authorize(caller: Caller, attributes: RequestAttributes, signal?: AbortSignal): Promise<void> {
+  async authorize(attributes: RequestAttributes, asker: Asker): Promise<void> {
+    const { caller } = asker;
     const { verb, resource, subresource, namespace = '', name } = attributes;
     const key = JSON.stringify([caller.key, verb, resource, subresource, namespace, name]);
     const user = this.#users.get(caller);
@@ -118,7 +133,7 @@ export class ReviewedAccess implements Access {
       user === undefined
         ? reviewSelf(this.#upstream, caller, attributes)
         : reviewSubject(this.#upstream, user, attributes);
-    const { refusal } = await this.#decisions.get(key, ask, signal);
+    const { refusal } = await this.#decisions.get(key, ask, asker);
     if (refusal !== undefined) throw refusal;
   }
 
@@ -150,3 +165,7 @@ export class ReviewedAccess implements Access {
 
 /** Headers are bytes; Kubernetes reads UTF-8 in them. */
 const encoded = (text: string): string => Buffer.from(text).toString('latin1');
+
+/** In HTTP/2, `socket` is not the same object twice. */
+const connectionOf = (request: ProxyRequest): object =>
+  ('stream' in request ? request.stream.session : undefined) ?? request.socket;

@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http';
-import { fieldsOf, hopByHop, isSendable, listOf, type Field } from './fields.js';
+import { field, fieldsOf, hopByHop, isSendable, listOf, type Field } from './fields.js';
 
 /** What a page of a backend's could allow itself on the apiserver's origin. */
 const CORS: ReadonlySet<string> = new Set([
@@ -21,26 +21,25 @@ export interface AnswerHead {
 /** The head of an answer without what belongs to the connection to the backend, and without `Access-Control-Allow-*` where links are rewritten, too. */
 export function answerHead(answer: IncomingMessage, rewrites: boolean): AnswerHead {
   const { statusCode: status = 0, statusMessage = '' } = answer;
-  const phrase = isSendable(['phrase', statusMessage]) ? statusMessage : '';
+  const phrase = isSendable({ name: 'phrase', value: statusMessage }) ? statusMessage : '';
   const all = fieldsOf(answer.rawHeaders);
   const passes = endToEnd(all);
-  const fields = all.filter(([name, value]) => {
-    const key = name.toLowerCase();
-    if (rewrites && CORS.has(key)) return false;
+  const fields = all.filter((each) => {
+    if (rewrites && CORS.has(each.key)) return false;
     // RFC 9110 §8.6: what Node does not take for the length of a body, others might.
-    if (status === 204 && key === 'content-length') return false;
-    return passes([name, value]);
+    if (status === 204 && each.key === 'content-length') return false;
+    return passes(each);
   });
-  return { status, phrase, fields, trailers: listOf(all, 'trailer').filter((name) => passes([name, ''])) };
+  const announced = listOf(all, 'trailer');
+  const trailers = announced.length === 0 ? announced : announced.filter((name) => passes(field(name, '')));
+  return { status, phrase, fields, trailers };
 }
 
 /** The trailer fields of an answer that has ended. */
 export function answerTrailers(answer: IncomingMessage): Field[] {
   if (answer.rawTrailers.length === 0) return [];
   const passes = endToEnd(fieldsOf(answer.rawHeaders));
-  return fieldsOf(answer.rawTrailers).filter(
-    (field) => passes(field) && field[0].toLowerCase() !== 'content-length',
-  );
+  return fieldsOf(answer.rawTrailers).filter((each) => passes(each) && each.key !== 'content-length');
 }
 
 /** The fields of an informational answer. */
@@ -51,5 +50,5 @@ export function informationFields(rawHeaders: readonly string[]): Field[] {
 
 function endToEnd(all: readonly Field[]): (field: Field) => boolean {
   const isHopByHop = hopByHop(all);
-  return (field) => isSendable(field) && !isHopByHop(field[0].toLowerCase());
+  return (each) => isSendable(each) && !isHopByHop(each);
 }

@@ -4,7 +4,7 @@ import { messageOf } from '../../errors.js';
 import { printable } from '../../printable.js';
 import type { Backend } from '../backend.js';
 import { StatusError } from '../status-error.js';
-import { rawOf, type Field } from './fields.js';
+import { rawOf } from './fields.js';
 import type { RequestHead } from './request-head.js';
 
 /** As kube-apiserver allows it for the head of a request and of an answer. */
@@ -136,7 +136,3 @@ export function unreachable(problem: string, cause?: unknown): StatusError {
   const message = `error trying to reach service: ${printable(problem, 1000)}`;
   return new StatusError(503, 'ServiceUnavailable', message, { cause });
 }
-
-/** Fields of a trailer, as `node:http` takes them. */
-export const pairsOf = (fields: readonly Field[]): [string, string][] =>
-  fields.map(([name, value]) => [name, value]);

@@ -2,7 +2,7 @@ import { ServerResponse } from 'node:http';
 import { constants, type Http2ServerResponse } from 'node:http2';
 import type { ProxyResponse } from '../exchange.js';
 import type { AnswerHead } from './answer-head.js';
-import { rawOf, valuesOf, type Field } from './fields.js';
+import { field, pairsOf, rawOf, valuesOf, type Field } from './fields.js';
 
 /** What is told to a client, over either version of HTTP. */
 export interface ClientAnswer {
@@ -43,8 +43,9 @@ class Http1Answer implements ClientAnswer {
     const hasLength = valuesOf(fields, 'content-length').length > 0;
     this.#isDelimited = hasLength || response.req.httpVersion === '1.1';
     const isChunked = !hasLength && this.#isDelimited && !isBodiless(response.req.method, status);
-    const announced: Field[] = isChunked && trailers.length > 0 ? [['Trailer', trailers.join(', ')]] : [];
-    response.writeHead(status, phrase, rawOf([...fields, ...announced]));
+    const raw = rawOf(fields);
+    if (isChunked && trailers.length > 0) raw.push('Trailer', trailers.join(', '));
+    response.writeHead(status, phrase, raw);
     // The body may be there already, and then they are one packet.
     this.#flush = setImmediate(() => response.flushHeaders());
   }
@@ -68,7 +69,7 @@ class Http1Answer implements ClientAnswer {
 
   end(trailers: readonly Field[]): void {
     clearImmediate(this.#flush);
-    if (trailers.length > 0) this.#response.addTrailers(trailers as [string, string][]);
+    if (trailers.length > 0) this.#response.addTrailers(pairsOf(trailers));
     this.#response.end();
   }
 
@@ -100,7 +101,7 @@ class Http2Answer implements ClientAnswer {
   begin({ status, fields, trailers }: AnswerHead): void {
     // Before any of its fields is kept, which are not for the answer that tells of it.
     if (status < 200 || status > 599) throw new Error(`its status is ${status}`);
-    const announced: Field[] = trailers.length > 0 ? [['trailer', trailers.join(', ')]] : [];
+    const announced = trailers.length > 0 ? [field('trailer', trailers.join(', '))] : [];
     this.#response.writeHead(status, headersOf([...fields, ...announced]));
   }
 
@@ -139,10 +140,7 @@ const LISTED: ReadonlySet<string> = new Set(['link', 'set-cookie']);
 /** Repeats become one value (RFC 9110 §5.3): HTTP/2 in Node takes no repeats of many a name. */
 function headersOf(fields: readonly Field[]): Record<string, string | string[]> {
   const headers = new Map<string, string[]>();
-  for (const [name, value] of fields) {
-    const key = name.toLowerCase();
-    headers.set(key, [...(headers.get(key) ?? []), value]);
-  }
+  for (const { key, value } of fields) headers.set(key, [...(headers.get(key) ?? []), value]);
   return Object.fromEntries(
     Array.from(headers, ([key, values]) => [key, LISTED.has(key) ? values : values.join(', ')]),
   );

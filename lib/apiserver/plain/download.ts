@@ -6,7 +6,7 @@ import { StatusError } from '../status-error.js';
 import { answerHead, answerTrailers, type AnswerHead } from './answer-head.js';
 import { unreachable, type BackendRequest } from './backend-request.js';
 import type { ClientAnswer } from './client-answer.js';
-import type { Field } from './fields.js';
+import { valuesOf, type Field } from './fields.js';
 import { edited, isReadableLink, linkEdit, type LinkRules } from './links.js';
 import { pageBody, pageEncoding, pageHead } from './page.js';
 
@@ -35,7 +35,8 @@ export class Download {
     answer.on('error', () => undefined);
     if (client.isGone) throw new Error('the client is gone');
     let head = answerHead(answer, links !== undefined);
-    if (links !== undefined) head = { ...head, fields: head.fields.map((field) => located(field, links)) };
+    if (links !== undefined && valuesOf(head.fields, 'location').length > 0)
+      head = { ...head, fields: head.fields.map((each) => located(each, links)) };
     const encoding = links === undefined ? undefined : pageEncoding(head);
     if (encoding !== undefined) head = pageHead(head);
     this.#tell(head);
@@ -95,12 +96,13 @@ export class Download {
 }
 
 /** A `Location` that leads through the proxy. */
-function located([name, value]: Field, links: LinkRules): Field {
-  if (name.toLowerCase() !== 'location') return [name, value];
+function located(each: Field, links: LinkRules): Field {
+  if (each.key !== 'location') return each;
+  const { value } = each;
   if (!isReadableLink(value)) {
     const problem = `Internal error occurred: failed to parse Location header: ${printable(value)}`;
     throw new StatusError(500, 'InternalError', problem);
   }
   const edit = linkEdit(value, links);
-  return [name, edit === undefined ? value : edited(value, edit)];
+  return edit === undefined ? each : { ...each, value: edited(value, edit) };
 }

@@ -45,7 +45,7 @@ export function pageEncoding({ status, fields }: AnswerHead): PageEncoding | und
 
 /** The head that goes with {@link pageBody}. */
 export function pageHead(head: AnswerHead): AnswerHead {
-  return { ...head, fields: head.fields.filter(([name]) => !OF_THE_BYTES.has(name.toLowerCase())) };
+  return { ...head, fields: head.fields.filter(({ key }) => !OF_THE_BYTES.has(key)) };
 }
 
 /** The body of an answer with its links changed, in the encoding in which it came. What goes wrong with the answer goes wrong with it. */

@@ -1,5 +1,6 @@
 import type { Backend } from '../backend.js';
 import type { Exchange } from '../exchange.js';
+import { splitUrl } from '../split-url.js';
 import { carryPlain } from './carry-plain.js';
 import { requestHead } from './request-head.js';
 
@@ -32,11 +33,10 @@ export interface PlainRelay {
 export async function relayPlain(options: PlainRelay): Promise<void> {
   const { exchange, backend, path, prefix, rewrites } = options;
   const { request } = exchange;
-  const [pathname = '/'] = path.split('?');
   const head = requestHead(request, {
     authority: backend.authority,
     clientAddress: options.clientAddress ?? addressOf(request.socket.remoteAddress),
-    forwardedUri: rewrites ? prefix + pathname : undefined,
+    forwardedUri: rewrites ? prefix + splitUrl(path).path : undefined,
   });
   const links = rewrites ? { prefix, authority: backend.authority, requestHost: head.host } : undefined;
   await carryPlain({ exchange, backend, path, head, links });

@@ -1,6 +1,6 @@
 import type { ProxyRequest } from '../exchange.js';
 import { StatusError } from '../status-error.js';
-import { fieldsOf, hopByHop, isSendable, listOf, valuesOf, type Field } from './fields.js';
+import { field, fieldsOf, hopByHop, isSendable, listOf, valuesOf, type Field } from './fields.js';
 import { parseTarget } from './request-target.js';
 
 /** How the end of a request's body is told (RFC 9112 §6). */
@@ -45,29 +45,27 @@ const HAVE_BODIES: ReadonlySet<string | undefined> = new Set(['PATCH', 'POST', '
 export function requestHead(request: ProxyRequest, options: RequestHeadOptions): RequestHead {
   if (request.httpVersionMajor < 1) throw refused('is of a version of HTTP without headers');
   const all = fieldsOf(request.rawHeaders);
-  for (const field of all) if (!isSendable(field)) throw refused('has a header that is malformed');
+  for (const each of all) if (!isSendable(each)) throw refused('has a header that is malformed');
   const framing = framingOf(request, all);
   const host = hostOf(request, all);
   const absolute = absoluteOf(request);
-  const replaced = new Set([
-    ...REWRITTEN,
-    ...(options.forwardedUri === undefined ? [] : ['x-forwarded-uri']),
-    ...(absolute === undefined ? [] : ['x-forwarded-host', 'x-forwarded-proto']),
-  ]);
+  const { forwardedUri, clientAddress } = options;
+  const isReplaced = ({ key }: Field): boolean =>
+    REWRITTEN.has(key) ||
+    (forwardedUri !== undefined && key === 'x-forwarded-uri') ||
+    (absolute !== undefined && (key === 'x-forwarded-host' || key === 'x-forwarded-proto'));
   const passes = endToEnd(all);
-  const fields: Field[] = [['Host', host ?? options.authority]];
-  for (const field of request.httpVersionMajor === 2 ? withOneCookie(all) : all) {
-    if (!replaced.has(field[0].toLowerCase()) && passes(field)) fields.push(field);
+  const fields: Field[] = [field('Host', host ?? options.authority)];
+  for (const each of request.httpVersionMajor === 2 ? withOneCookie(all) : all) {
+    if (!isReplaced(each) && passes(each)) fields.push(each);
   }
-  if (listOf(all, 'te').includes('trailers')) fields.push(['TE', 'trailers']);
+  if (listOf(all, 'te').includes('trailers')) fields.push(field('TE', 'trailers'));
   fields.push(...framingFields(request, framing, all, passes));
-  const forwardedFor = [...valuesOf(all, 'x-forwarded-for'), options.clientAddress]
-    .filter(Boolean)
-    .join(', ');
-  if (forwardedFor !== '') fields.push(['X-Forwarded-For', forwardedFor]);
-  if (options.forwardedUri !== undefined) fields.push(['X-Forwarded-Uri', options.forwardedUri]);
+  const forwardedFor = [...valuesOf(all, 'x-forwarded-for'), clientAddress].filter(Boolean).join(', ');
+  if (forwardedFor !== '') fields.push(field('X-Forwarded-For', forwardedFor));
+  if (forwardedUri !== undefined) fields.push(field('X-Forwarded-Uri', forwardedUri));
   if (absolute !== undefined)
-    fields.push(['X-Forwarded-Host', absolute.host], ['X-Forwarded-Proto', absolute.scheme]);
+    fields.push(field('X-Forwarded-Host', absolute.host), field('X-Forwarded-Proto', absolute.scheme));
   return { fields, framing, host };
 }
 
@@ -76,17 +74,16 @@ export function requestTrailers(request: ProxyRequest): Field[] {
   if (request.rawTrailers.length === 0) return [];
   const passes = endToEnd(fieldsOf(request.rawHeaders));
   return fieldsOf(request.rawTrailers).filter(
-    (field) =>
-      isSendable(field) && passes(field) && !/^(content-length|host|x-forwarded-.*)$/i.test(field[0]),
+    (each) => isSendable(each) && passes(each) && !/^(content-length|host|x-forwarded-.*)$/.test(each.key),
   );
 }
 
 /** Whether a field goes to the backend. Many a framework takes `_` in a name for `-`. */
 function endToEnd(all: readonly Field[]): (field: Field) => boolean {
   const isHopByHop = hopByHop(all);
-  return ([name, value]) => {
-    const key = name.toLowerCase();
-    if (isHopByHop(key) || CREDENTIALS.test(key.replaceAll('_', '-'))) return false;
+  return (each) => {
+    const { key, value } = each;
+    if (isHopByHop(each) || CREDENTIALS.test(key.replaceAll('_', '-'))) return false;
     return key !== 'sec-websocket-protocol' || !value.includes(BEARER_SUBPROTOCOL);
   };
 }
@@ -117,11 +114,14 @@ function framingFields(
   all: readonly Field[],
   passes: (field: Field) => boolean,
 ): Field[] {
-  if (framing.kind === 'length') return [['Content-Length', framing.length]];
-  if (framing.kind === 'none') return HAVE_BODIES.has(method) ? [['Content-Length', '0']] : [];
-  const announced = listOf(all, 'trailer').filter((name) => passes([name, '']) && isSendable([name, '']));
-  const trailer: Field[] = announced.length === 0 ? [] : [['Trailer', announced.join(', ')]];
-  return [['Transfer-Encoding', 'chunked'], ...trailer];
+  if (framing.kind === 'length') return [field('Content-Length', framing.length)];
+  if (framing.kind === 'none') return HAVE_BODIES.has(method) ? [field('Content-Length', '0')] : [];
+  const announced = listOf(all, 'trailer')
+    .map((name) => field(name, ''))
+    .filter((each) => passes(each) && isSendable(each));
+  const trailer =
+    announced.length === 0 ? [] : [field('Trailer', announced.map(({ key }) => key).join(', '))];
+  return [field('Transfer-Encoding', 'chunked'), ...trailer];
 }
 
 /** RFC 9112 §3.2: one only, and that of the target counts before it. */
@@ -129,7 +129,8 @@ function hostOf(request: ProxyRequest, all: readonly Field[]): string | undefine
   const hosts = valuesOf(all, 'host');
   if (hosts.length > 1) throw refused('has more than one Host');
   const authority = 'authority' in request ? request.authority : undefined;
-  return [absoluteOf(request)?.host, authority, hosts[0]].find((host) => host !== undefined && host !== '');
+  const host = absoluteOf(request)?.host ?? (authority === '' ? undefined : authority) ?? hosts[0];
+  return host === '' ? undefined : host;
 }
 
 function absoluteOf({ url = '/' }: ProxyRequest): { scheme: string; host: string } | undefined {
@@ -140,7 +141,7 @@ function absoluteOf({ url = '/' }: ProxyRequest): { scheme: string; host: string
 function withOneCookie(all: readonly Field[]): Field[] {
   const cookies = valuesOf(all, 'cookie');
   if (cookies.length < 2) return [...all];
-  return [...all.filter(([name]) => name.toLowerCase() !== 'cookie'), ['cookie', cookies.join('; ')]];
+  return [...all.filter(({ key }) => key !== 'cookie'), field('cookie', cookies.join('; '))];
 }
 
 const refused = (problem: string): StatusError =>

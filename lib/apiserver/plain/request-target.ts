@@ -20,7 +20,8 @@ export interface SubresourceTarget {
 }
 
 /** What Go's `net/url` leaves as it is in a path (`encodePath`). */
-const ESCAPED_IN_PATHS = /[^A-Za-z0-9\-_.~$&+,/:;=@]/g;
+const ESCAPED_IN_PATH = /[^A-Za-z0-9\-_.~$&+,/:;=@]/;
+const ESCAPED_IN_PATHS = new RegExp(ESCAPED_IN_PATH, 'g');
 
 /**
  * Reads the target of a request, `request.url`.
@@ -32,7 +33,7 @@ export function parseTarget(target: string): RequestTarget {
   const [, scheme, host, path = '', query = ''] = parts ?? [];
   const absolute = scheme === undefined || host === undefined ? undefined : { scheme, host };
   if (parts === null || (absolute === undefined && path === '')) throw malformed(target);
-  if (/%(?![0-9a-f]{2})/i.test(path)) throw malformed(target);
+  if (path.includes('%') && /%(?![0-9a-f]{2})/i.test(path)) throw malformed(target);
   return { path: path === '' ? '/' : unescapePath(path), query, absolute };
 }
 
@@ -75,6 +76,8 @@ export const slashLocation = ({ path, query }: RequestTarget): string => `${esca
 
 /** As Go writes a path, from one character for each byte. */
 export function escapePath(path: string): string {
+  // Nearly always there is nothing to be done, which is found out sooner than a copy is made.
+  if (!ESCAPED_IN_PATH.test(path)) return path;
   return path.replace(
     ESCAPED_IN_PATHS,
     (byte) => `%${byte.charCodeAt(0).toString(16).toUpperCase().padStart(2, '0')}`,
@@ -82,6 +85,7 @@ export function escapePath(path: string): string {
 }
 
 function unescapePath(path: string): string {
+  if (!path.includes('%')) return path;
   return path.replace(/%([0-9a-f]{2})/gi, (_, hex: string) => String.fromCharCode(parseInt(hex, 16)));
 }
 

@@ -1,6 +1,6 @@
 import type { ClientRequest } from 'node:http';
 import type { ProxyRequest } from '../exchange.js';
-import { pairsOf } from './backend-request.js';
+import { pairsOf } from './fields.js';
 import { requestTrailers, type Framing } from './request-head.js';
 
 /**

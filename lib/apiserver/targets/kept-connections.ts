@@ -8,5 +8,8 @@ export function keepAtMost(agent: Agent, max: number): void {
   methods.keepSocketAlive = (socket) => countKept(agent) < max && keep(socket);
 }
 
-const countKept = (agent: Agent): number =>
-  Object.values(agent.freeSockets).reduce((sum, sockets) => sum + (sockets?.length ?? 0), 0);
+function countKept({ freeSockets }: Agent): number {
+  let count = 0;
+  for (const name in freeSockets) count += freeSockets[name]?.length ?? 0;
+  return count;
+}

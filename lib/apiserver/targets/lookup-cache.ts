@@ -32,16 +32,18 @@ export class LookupCache<T> {
 
   /**
    * @param ask - gets a signal that is aborted when nobody waits any more
+   * @param waiter - its signal, which many make only when somebody wants it, is not looked at for what is known
    * @throws what `ask` throws; the reason of the signal, which gives up for this caller only
    */
   async get(
     key: string,
     ask: (signal: AbortSignal) => Promise<T | undefined>,
-    signal: AbortSignal | undefined,
+    waiter: { readonly signal?: AbortSignal | undefined },
   ): Promise<T | undefined> {
-    signal?.throwIfAborted();
     const known = this.#known.get(key);
     if (known !== undefined && known.until > performance.now()) return known.value;
+    const { signal } = waiter;
+    signal?.throwIfAborted();
     const asked = this.#asked.get(key) ?? this.#ask(key, ask);
     asked.waiting += 1;
     try {

@@ -20,6 +20,10 @@ REFUSED.addSubnet('fe80::', 10, 'ipv6');
 REFUSED.addSubnet('fec0::', 10, 'ipv6');
 REFUSED.addSubnet('ff00::', 8, 'ipv6');
 
+/** Verdicts on addresses that were judged before: a request has nearly always the address of one before it. */
+const judged = new Map<string, boolean>();
+const MAX_JUDGED = 4096;
+
 /** Names that every machine has for itself, or for all of its neighbours, in files that distributions ship as `/etc/hosts`. */
 const OWN_NAMES =
   /^(.+\.)?(localhost|localhost4|localhost6)(\.localdomain[46]?)?$|^ip6-(localhost|loopback|localnet|mcastprefix|all\w+)$|^broadcasthost$/;
@@ -32,6 +36,16 @@ const OWN_NAMES =
  * the node's sshd is asked for.
  */
 export function isProxyable(address: string): boolean {
+  let verdict = judged.get(address);
+  if (verdict === undefined) {
+    verdict = judge(address);
+    if (judged.size >= MAX_JUDGED) judged.clear();
+    judged.set(address, verdict);
+  }
+  return verdict;
+}
+
+function judge(address: string): boolean {
   const family = isIP(address);
   if (family === 0 || address.includes('%')) return false;
   // An IPv4 address in the form of IPv6 (`::ffff:127.0.0.1`) is judged by the rules for IPv4.

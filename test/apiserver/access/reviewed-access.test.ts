@@ -41,7 +41,7 @@ describe('apiserver: who may do what', () => {
 
   const judge = async (request: Parameters<Access['authenticate']>[0]) => {
     const caller = await access.authenticate(request);
-    await access.authorize(caller, attributes);
+    await access.authorize(attributes, { caller });
     const { userName, isImpersonated } = caller;
     return { userName, isImpersonated, headers: await caller.upstreamHeaders() };
   };
@@ -265,11 +265,11 @@ describe('apiserver: who may do what', () => {
   });
 
   describe('remembers', () => {
-    let request: { headers: Record<string, string>; rawHeaders: string[] };
+    let request: { headers: Record<string, string>; rawHeaders: string[]; socket: object };
     let caller: Caller;
     beforeEach(async () => {
       const headers = bearer('alice');
-      request = { headers, rawHeaders: Object.entries(headers).flat() };
+      request = { headers, rawHeaders: Object.entries(headers).flat(), socket: {} };
       caller = await authenticated();
     });
     const authenticated = (): Promise<Caller> => access.authenticate(request as never);
@@ -277,35 +277,35 @@ describe('apiserver: who may do what', () => {
       promise.catch((error: unknown) => error);
 
     it('what it was told, and asks once for many', async () => {
-      await Promise.all([1, 2, 3].map(async () => access.authorize(await authenticated(), LOG)));
-      await access.authorize(caller, LOG);
+      await Promise.all([1, 2, 3].map(async () => access.authorize(LOG, { caller: await authenticated() })));
+      await access.authorize(LOG, { caller });
       expect(reviews()).to.have.length(1);
-      await refusalOf(access.authorize(caller, { ...LOG, name: 'db', namespace: 'other' }));
-      await refusalOf(access.authorize(caller, { ...LOG, name: 'db', namespace: 'other' }));
+      await refusalOf(access.authorize({ ...LOG, name: 'db', namespace: 'other' }, { caller }));
+      await refusalOf(access.authorize({ ...LOG, name: 'db', namespace: 'other' }, { caller }));
       expect(reviews()).to.have.length(2);
     });
 
     it('it only as long as it may', async () => {
       access = newAccess({ allowedMs: 0, deniedMs: 0 });
-      await access.authorize(caller, LOG);
+      await access.authorize(LOG, { caller });
       server.revoke('devs');
-      expect(await refusalOf(access.authorize(caller, LOG))).to.be.instanceOf(StatusError);
+      expect(await refusalOf(access.authorize(LOG, { caller }))).to.be.instanceOf(StatusError);
       server.allow({ subjects: ['alice'], verbs: ['get'], resources: ['pods/log'] });
-      await access.authorize(caller, LOG);
+      await access.authorize(LOG, { caller });
     });
 
     it('no more than it may', async () => {
       access = newAccess({ maxDecisions: 1 });
-      await access.authorize(caller, LOG);
-      await access.authorize(caller, { ...LOG, name: 'db' });
-      await access.authorize(caller, LOG);
+      await access.authorize(LOG, { caller });
+      await access.authorize({ ...LOG, name: 'db' }, { caller });
+      await access.authorize(LOG, { caller });
       expect(reviews()).to.have.length(3);
     });
 
     it('nothing of what failed', async () => {
       const { port } = server;
       await server.close();
-      expect(await refusalOf(access.authorize(caller, LOG))).to.include({ code: 503 });
+      expect(await refusalOf(access.authorize(LOG, { caller }))).to.include({ code: 503 });
       const token = caller
         .upstreamHeaders()
         .then(({ authorization = '' }) => authorization.slice('Bearer '.length));
@@ -318,23 +318,37 @@ describe('apiserver: who may do what', () => {
         server: server.url,
         certificateAuthority: server.certificateAuthority,
       });
-      await new ReviewedAccess({ upstream: client }).authorize(caller, LOG);
+      await new ReviewedAccess({ upstream: client }).authorize(LOG, { caller });
       client.close();
     });
 
     it('it apart for each caller, and lets one give up without the others', async () => {
       const controller = new AbortController();
       const [first, second] = [
-        access.authorize(caller, LOG, controller.signal),
-        access.authorize(caller, LOG),
+        access.authorize(LOG, { caller, signal: controller.signal }),
+        access.authorize(LOG, { caller }),
       ];
       controller.abort(new Error('enough'));
       expect(await refusalOf(first)).to.have.property('message', 'enough');
       await second;
       const headers = bearer('bob');
-      const bob = await access.authenticate({ headers, rawHeaders: [] } as never);
+      const bob = await access.authenticate({ headers, rawHeaders: [], socket: {} } as never);
       expect(bob.key).not.to.equal(caller.key);
-      expect(await refusalOf(access.authorize(bob, LOG))).to.include({ code: 403 });
+      expect(await refusalOf(access.authorize(LOG, { caller: bob }))).to.include({ code: 403 });
+    });
+
+    it('on one connection only who showed the same token, and asks to be nobody else', async () => {
+      const { socket } = request;
+      const keyOn = async (headers: Record<string, string>): Promise<string> => {
+        const rawHeaders = Object.entries(headers).flat();
+        return (await access.authenticate({ headers, rawHeaders, socket } as never)).key;
+      };
+      const asAdmin = { 'impersonate-user': 'admin' };
+      const others = [bearer('bob'), { ...bearer('alice'), ...asAdmin }, {}, asAdmin, bearer('alice')];
+      const keys: string[] = [];
+      for (const headers of others) keys.push(await keyOn(headers));
+      expect(keys.pop()).to.equal(caller.key);
+      expect(new Set([...keys, caller.key])).to.have.lengthOf(5);
     });
 
     it('no token', () => {
@@ -358,7 +372,7 @@ describe('apiserver: who may do what', () => {
     for (const [index, answer] of answers.entries()) {
       const one = await OtherUpstream.start((_request, response) => answerJson(response, answer, 201));
       const reviewed = new ReviewedAccess({ upstream: one.client() });
-      const asked = reviewed.authorize(caller, { ...LOG, name: `n${index}` });
+      const asked = reviewed.authorize({ ...LOG, name: `n${index}` }, { caller });
       expect(await asked.catch((error: unknown) => error)).to.include({ code: 403 });
       await one.close();
     }

@@ -25,7 +25,7 @@ describe('apiserver: the cache of lookups', () => {
     });
   const make = (max = 10): LookupCache<string> => new LookupCache({ cacheMs: 5000, max });
   const get = (cache: LookupCache<string>, key = 'key', signal?: AbortSignal): Promise<string | undefined> =>
-    cache.get(key, ask, signal);
+    cache.get(key, ask, { signal });
   const known = async (cache: LookupCache<string>, key: string): Promise<void> => {
     const promise = get(cache, key);
     asked.at(-1)?.answer(key);
@@ -111,7 +111,7 @@ describe('apiserver: the cache of lookups', () => {
     const cache = make();
     const giveUp = new AbortController();
     const one = rejection(
-      cache.get('key', () => new Promise((answer) => asked.push({ answer } as never)), giveUp.signal),
+      cache.get('key', () => new Promise((answer) => asked.push({ answer } as never)), giveUp),
     );
     giveUp.abort();
     await one;
