@@ -11,7 +11,8 @@ import { text } from 'node:stream/consumers';
 import type { IncomingMessage } from 'node:http';
 import tls from 'node:tls';
 import { clientAnswer } from '../../../lib/apiserver/plain/client-answer.js';
-import { read, turns, uncaughtDuring, until } from '../../support/dialer.js';
+import { field } from '../../../lib/apiserver/plain/fields.js';
+import { turns, uncaughtDuring, until } from '../../support/dialer.js';
 import { mirror, prefixOf, ProxyStage, seenBy } from './stage.js';
 
 type Headers = IncomingHttpHeaders & { ':status'?: number };
@@ -229,7 +230,7 @@ describe('apiserver: a plain request over HTTP/2', () => {
       response.stream.once('aborted', () => {
         try {
           // As a backend's does that comes now.
-          for (const status of [102, 103]) answer.inform(status, [['Link', '</a.css>; rel=preload']]);
+          for (const status of [102, 103]) answer.inform(status, [field('Link', '</a.css>; rel=preload')]);
           resolve([response.stream.destroyed, answer.isGone]);
         } catch (error) {
           reject(error);
