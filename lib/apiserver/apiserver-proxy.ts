@@ -36,7 +36,10 @@ export class ApiserverProxy implements AsyncDisposable {
   readonly #parts: ApiserverParts;
   readonly #nodeBound: NodeBound;
   readonly #onAnswer: ((answered: AnsweredRequest) => void) | undefined;
-  readonly #underWay = new Set<Promise<void>>();
+  #underWay = 0;
+  #idle: Promise<void> | undefined;
+  /** Called when nothing is under way, once it is closed. */
+  #onIdle: (() => void) | undefined;
   #isClosed = false;
 
   /** Use {@link apiserverProxy}. */
@@ -48,14 +51,14 @@ export class ApiserverProxy implements AsyncDisposable {
 
   /** How many requests are being answered, streams among them. */
   get underWay(): number {
-    return this.#underWay.size;
+    return this.#underWay;
   }
 
   /** For the `request` event of a server of `node:http`, `node:https` or `node:http2`. Never throws. */
   readonly request = (request: ProxyRequest, response: ProxyResponse): void => {
     const watch = watchAnswer(request, response, this.#onAnswer);
     const { access, upstream } = this.#parts;
-    this.#track(async () => {
+    void this.#track(async () => {
       try {
         await turnOf({ request, response });
         if (isGone({ request, response })) return;
@@ -78,7 +81,7 @@ export class ApiserverProxy implements AsyncDisposable {
     socket.on('error', () => undefined); // 'close' follows
     const watch = watchAnswer(request, socket, this.#onAnswer);
     const { access, upstream } = this.#parts;
-    this.#track(async () => {
+    void this.#track(async () => {
       const upgrade = { request, socket, head };
       try {
         const route = this.#nodeBound.routeOf(request);
@@ -103,7 +106,10 @@ export class ApiserverProxy implements AsyncDisposable {
    */
   async close(): Promise<void> {
     this.#isClosed = true;
-    while (this.#underWay.size > 0) await Promise.all(this.#underWay);
+    await (this.#idle ??= new Promise<void>((resolve) => {
+      if (this.#underWay === 0) resolve();
+      else this.#onIdle = resolve;
+    }));
     this.#parts.close();
   }
 
@@ -116,9 +122,14 @@ export class ApiserverProxy implements AsyncDisposable {
     return this.#parts.capacity.run(...request);
   }
 
-  #track(serve: () => Promise<void>): void {
-    const served = serve().finally(() => this.#underWay.delete(served));
-    this.#underWay.add(served);
+  async #track(serve: () => Promise<void>): Promise<void> {
+    this.#underWay += 1;
+    try {
+      await serve();
+    } finally {
+      this.#underWay -= 1;
+      if (this.#underWay === 0) this.#onIdle?.();
+    }
   }
 }
 

@@ -51,12 +51,17 @@ export function valuesOf(fields: readonly Field[], wanted: string): readonly str
 export function listOf(fields: readonly Field[], wanted: string): readonly string[] {
   const values = valuesOf(fields, wanted);
   if (values.length === 0) return NOTHING;
-  const elements = values.flatMap((value) => value.split(','));
-  return elements.map((element) => element.trim().toLowerCase()).filter((element) => element !== '');
+  return values
+    .join()
+    .split(',')
+    .map((element) => element.trim().toLowerCase())
+    .filter((element) => element !== '');
 }
 
 /** Whether a field goes no further than this connection, by its name or because `Connection` lists it. */
 export function hopByHop(fields: readonly Field[]): (field: Field) => boolean {
-  const listed = listOf(fields, 'connection');
+  const options = valuesOf(fields, 'connection');
+  const listed =
+    options.length === 1 && HOP_BY_HOP.has(options[0] ?? '') ? NOTHING : listOf(fields, 'connection');
   return ({ key }) => HOP_BY_HOP.has(key) || listed.includes(key);
 }

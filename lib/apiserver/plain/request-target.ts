@@ -37,17 +37,12 @@ export function parseTarget(target: string): RequestTarget {
   return { path: path === '' ? '/' : unescapePath(path), query, absolute };
 }
 
-/** The segments of a path, whose first `/` does not count: `/api/v1` has two, `//api` has an empty one before `api`. */
-export const segmentsOf = (target: RequestTarget): readonly string[] => target.path.slice(1).split('/');
-
-/** Splits a target behind as many segments as name the object and its subresource. */
-export function splitTarget(target: RequestTarget, segments: number): SubresourceTarget {
-  const all = segmentsOf(target);
-  const rest = all.slice(segments);
-  return {
-    prefix: escapePath(`/${all.slice(0, segments).join('/')}`),
-    rest: rest.length === 0 ? '' : `/${rest.join('/')}`,
-  };
+/** Splits a target behind as many segments as name the object and its subresource; before the first one is a `/` that does not count. */
+export function splitTarget({ path }: RequestTarget, segments: number): SubresourceTarget {
+  let end = 0;
+  for (let left = segments; left > 0 && end >= 0; left -= 1) end = path.indexOf('/', end + 1);
+  const at = end < 0 ? path.length : end;
+  return { prefix: escapePath(path.slice(0, at)), rest: path.slice(at) };
 }
 
 /**
@@ -57,6 +52,7 @@ export function splitTarget(target: RequestTarget, segments: number): Subresourc
  * @param rest - what lies behind the subresource, with its escapes undone, as {@link splitTarget} gives it
  */
 export function joinPath(rest: string): string {
+  if (!/\/[/.]/.test(rest)) return rest === '' ? '/' : escapePath(rest);
   const segments: string[] = [];
   for (const segment of rest.split('/')) {
     if (segment === '..') segments.pop();

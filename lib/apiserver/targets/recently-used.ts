@@ -3,6 +3,8 @@ export class RecentlyUsed<T> {
   readonly #max: number;
   readonly #onDrop: (thing: T) => void;
   readonly #things = new Map<string, T>();
+  /** The key that was asked for last. */
+  #latest: string | undefined;
 
   constructor(max: number, onDrop: (thing: T) => void) {
     this.#max = max;
@@ -14,12 +16,14 @@ export class RecentlyUsed<T> {
   }
 
   get(key: string, make: () => T): T {
-    const thing = this.#things.get(key) ?? make();
+    const known = this.#things.get(key);
+    if (known !== undefined && key === this.#latest) return known;
+    const thing = known ?? make();
+    this.#latest = key;
     // A Map is in the order in which its keys were added.
     this.#things.delete(key);
     this.#things.set(key, thing);
-    const [oldest] = this.#things.keys();
-    if (this.#things.size > this.#max && oldest !== undefined) this.delete(oldest);
+    if (this.#things.size > this.#max) this.#dropOldest();
     return thing;
   }
 
@@ -28,6 +32,11 @@ export class RecentlyUsed<T> {
     if (thing === undefined) return;
     this.#things.delete(key);
     this.#onDrop(thing);
+  }
+
+  #dropOldest(): void {
+    const [oldest] = this.#things.keys();
+    if (oldest !== undefined) this.delete(oldest);
   }
 
   clear(): void {

@@ -11,7 +11,6 @@ import {
   joinPath,
   parseTarget,
   redirectsToSlash,
-  segmentsOf,
   slashLocation,
   splitTarget,
 } from '../../../lib/apiserver/plain/request-target.js';
@@ -121,7 +120,7 @@ export class ProxyStage extends Lab {
     const { request, response } = exchange;
     try {
       const target = parseTarget(request.url ?? '');
-      const [, , kind, ...others] = segmentsOf(target);
+      const [, , kind, ...others] = target.path.slice(1).split('/');
       const isNode = kind === 'nodes';
       const { prefix, rest } = splitTarget(target, isNode ? 5 : 7);
       const [name = '', subresource] = others.slice(isNode ? 0 : 2);
