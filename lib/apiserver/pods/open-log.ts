@@ -3,10 +3,22 @@ import http from 'node:http';
 import https from 'node:https';
 import { messageOf } from '../../errors.js';
 import type { Backend } from '../backend.js';
-import { StatusError } from '../status-error.js';
+import { StatusError, type StatusReason } from '../status-error.js';
 
 /** What is read at most of what a kubelet says when it refuses (apiserver, pkg/registry/generic/rest, `response_checker.go`). */
 const MAX_REFUSAL_BYTES = 50_000;
+
+/** Of refusals that need no words of ours (apimachinery, pkg/api/errors, `NewGenericServerResponse`). */
+const REASONS: Readonly<Record<number, StatusReason>> = {
+  401: 'Unauthorized',
+  403: 'Forbidden',
+  404: 'NotFound',
+  405: 'MethodNotAllowed',
+  422: 'Invalid',
+  429: 'TooManyRequests',
+  503: 'ServiceUnavailable',
+  504: 'Timeout',
+};
 
 /** A kept connection may turn out to be dead before the request; as many times another one is taken. */
 const MAX_DEAD = 16;
@@ -66,7 +78,7 @@ async function accepted(answer: IncomingMessage): Promise<IncomingMessage> {
     default:
       throw new StatusError(
         status >= 400 && status < 600 ? status : 500,
-        '',
+        REASONS[status] ?? '',
         `the server responded with the status code ${status} but did not return more information: ${text}`,
       );
   }

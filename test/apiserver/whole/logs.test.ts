@@ -106,7 +106,14 @@ describe('apiserverProxy: logs through all of it', () => {
       });
     });
 
-    it('keeps its code when it says another', async () => {
+    it('keeps its code when it says another, and has the reason that goes with it', async () => {
+      await startWith('404 Not Found', 'no such pod');
+      const { code, reason, message } = await statusOf();
+      expect({ code, reason }).to.deep.equal({ code: 404, reason: 'NotFound' });
+      expect(message).to.contain('no such pod');
+    });
+
+    it('keeps its code when no reason goes with it', async () => {
       await startWith('418 Teapot', 'short and stout');
       const { code, message } = await statusOf();
       expect(code).to.equal(418);
