@@ -11,7 +11,7 @@ import { apiserverParts, type ApiserverParts, type ApiserverPartsOptions } from 
 import { passThrough, passThroughUpgrade } from './pass-through.js';
 import { asStatusError, sendStatus } from './send-status.js';
 import { StatusError } from './status-error.js';
-import { isGone, turnOf } from './turn-of.js';
+import { isGone, isOutOfTurn, turnOf } from './turn-of.js';
 import { sendStatusOnSocket } from './upgrade/send-status.js';
 
 /** Options of {@link apiserverProxy}. */
@@ -80,6 +80,10 @@ export class ApiserverProxy implements AsyncDisposable {
   readonly upgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
     socket.on('error', () => undefined); // 'close' follows
     const watch = watchAnswer(request, socket, this.#onAnswer);
+    if (isOutOfTurn(request)) {
+      socket.destroy();
+      return;
+    }
     const { access, upstream } = this.#parts;
     void this.#track(async () => {
       const upgrade = { request, socket, head };

@@ -9,7 +9,7 @@ import { PodLogs } from './services/pod-logs.js';
 import { PodPortForward, PodStreams } from './services/pod-streams.js';
 import { Pods } from './services/pods.js';
 import { Proxied } from './services/proxied.js';
-import { isGone, turnOf } from './turn-of.js';
+import { isGone, isOutOfTurn, turnOf } from './turn-of.js';
 import { sendStatusOnSocket } from './upgrade/send-status.js';
 
 /** Serves some of the paths of a kube-apiserver, and leaves the others alone. */
@@ -60,6 +60,10 @@ function handlerOf(parts: ApiserverParts, kind: RouteKind): ApiserverHandler {
       const route = bound.routeOf(request);
       if (route === undefined) return false;
       socket.on('error', () => undefined); // 'close' follows
+      if (isOutOfTurn(request)) {
+        socket.destroy();
+        return true;
+      }
       try {
         await capacity.run('long-running', undefined, async () =>
           bound.upgrade({ request, socket, head }, route, await access.authenticate(request)),

@@ -9,6 +9,10 @@ import { SERVER_OPTIONS } from '../../lib/apiserver/index.js';
 import { read, until } from '../support/dialer.js';
 import { ClusterStage, POD_ADDRESS } from './cluster-stage.js';
 
+/** Resolves when it is closed, by whatever. */
+const closed = (socket: Socket): Promise<unknown> =>
+  new Promise((resolve) => socket.resume().once('close', resolve));
+
 describe('apiserverProxy withstands', () => {
   let stage: ClusterStage;
 
@@ -51,9 +55,6 @@ describe('apiserverProxy withstands', () => {
       socket.once('close', stop);
       return stop;
     };
-    const closed = (socket: Socket): Promise<unknown> =>
-      new Promise((resolve) => socket.resume().once('close', resolve));
-
     it('with its head, which is not waited for', async () => {
       const slow = await client();
       slow.write('GET / HTTP/1.1\r\nX: ');
@@ -88,6 +89,70 @@ describe('apiserverProxy withstands', () => {
       stop();
       slow.write('0\r\n\r\n');
       expect(await answer).to.match(/^HTTP\/1\.1 200 OK\r\n[^]*PUT x{10,}/);
+    });
+  });
+
+  describe('a client that does not wait for its answers:', () => {
+    let heard: number;
+
+    beforeEach(async () => {
+      heard = 0;
+      await stage.pod(POD_ADDRESS, 8080, () => (heard += 1));
+    });
+
+    const line = (method: string, path: string, ...fields: string[]): string =>
+      [`${method} ${path} HTTP/1.1`, 'Host: x', ...fields, '', ''].join('\r\n');
+    const asked = (): string =>
+      line(
+        'GET',
+        '/api/v1/namespaces/shop/pods/cart:8080/proxy/',
+        `Authorization: ${stage.as('admin').authorization ?? ''}`,
+      );
+    const upgrade = (): string => line('GET', '/version', 'Connection: Upgrade', 'Upgrade: websocket');
+    const client = (): tls.TLSSocket => {
+      const { hostname: host, port } = new URL(stage.url);
+      const socket = tls.connect({ host, port: Number(port), ca: stage.apiServer.certificateAuthority });
+      socket.on('error', () => undefined);
+      stage.onEnd(() => socket.destroy());
+      return socket;
+    };
+    const isOver = (): boolean => stage.proxy.underWay === 0;
+
+    it('as many requests as it likes do not pile up', async () => {
+      const socket = client();
+      socket.write(asked().repeat(1000));
+      await closed(socket);
+      await until('nothing is left', isOver);
+      expect(heard).to.be.at.most(1);
+    });
+
+    it('a few wait for their turn', async () => {
+      const socket = client();
+      socket.write(asked().repeat(10));
+      await until('the first is under way', () => heard === 1);
+      expect(stage.proxy.underWay).to.equal(10);
+      socket.destroy();
+      await until('nothing is left', isOver);
+    });
+
+    for (const [what, last] of [
+      ['an upgrade', upgrade],
+      ['CONNECT', () => line('CONNECT', 'x:1')],
+    ] as const)
+      it(`${what} behind others, which Node forgets then, ends them all`, async () => {
+        const socket = client();
+        socket.write(asked() + asked() + last());
+        await closed(socket);
+        await until('nothing is left', isOver);
+        await stage.proxy.close();
+      });
+
+    it('an upgrade behind an answer that has ended is served', async () => {
+      const socket = client();
+      socket.write(line('GET', '/version'));
+      expect((await read(socket, 12)).toString()).to.contain('HTTP/1.1 ');
+      socket.write(upgrade());
+      expect(await text(socket)).to.match(/\r\nConnection: close\r\n/);
     });
   });
 
