@@ -1,7 +1,7 @@
-import type { ClientRequest, IncomingMessage } from 'node:http';
-import http from 'node:http';
+import http, { type IncomingMessage } from 'node:http';
 import https from 'node:https';
 import { messageOf } from '../../errors.js';
+import { answerTo } from '../answer-to.js';
 import type { Backend } from '../backend.js';
 import { StatusError, type StatusReason } from '../status-error.js';
 
@@ -32,9 +32,9 @@ export async function openLog(backend: Backend, path: string, signal: AbortSigna
   for (let dead = 0; ; dead += 1) {
     signal.throwIfAborted();
     const { agent, host, port } = backend;
-    const request = (backend.scheme === 'https' ? https : http).request({ agent, host, port, path, signal });
+    const request = (backend.scheme === 'https' ? https : http).request({ agent, host, port, path });
     try {
-      return await accepted(await answerTo(request));
+      return await accepted(await answerTo(request, undefined, signal));
     } catch (error) {
       signal.throwIfAborted();
       if (error instanceof StatusError) throw error;
@@ -47,15 +47,6 @@ export async function openLog(backend: Backend, path: string, signal: AbortSigna
       );
     }
   }
-}
-
-function answerTo(request: ClientRequest): Promise<IncomingMessage> {
-  return new Promise((resolve, reject) => {
-    // It stays: what happens later happens to the answer, too.
-    request.on('error', reject);
-    request.once('response', resolve);
-    request.end();
-  });
 }
 
 async function accepted(answer: IncomingMessage): Promise<IncomingMessage> {

@@ -1,4 +1,4 @@
-import type { ClientRequest, IncomingMessage } from 'node:http';
+import type { IncomingMessage } from 'node:http';
 import { textOf } from '../../kubernetes/api-request.js';
 import { StatusError } from '../status-error.js';
 import { refusalOf } from './failure.js';
@@ -10,25 +10,6 @@ import { identityOf, type Asker } from './question.js';
 const MAX_JSON_LENGTH = 16 * 2 ** 20;
 /** A Status takes some hundred bytes. */
 const MAX_REFUSAL_LENGTH = 64 * 2 ** 10;
-
-/** Sends the request, and resolves with the answer when it has begun. */
-export async function answerTo(
-  request: ClientRequest,
-  body: string | undefined,
-  signal: AbortSignal,
-): Promise<IncomingMessage> {
-  const onAbort = (): void => void request.destroy(new Error('given up'));
-  signal.addEventListener('abort', onAbort);
-  request.once('close', () => signal.removeEventListener('abort', onAbort));
-  if (signal.aborted) onAbort();
-  return new Promise((resolve, reject) => {
-    // What happens later happens to the answer, too.
-    request.once('response', resolve).on('error', reject);
-    // An upgrade that nobody asked for is closed by Node, which tells nothing else of it.
-    request.once('close', () => reject(new Error('it switched to another protocol in place of an answer')));
-    request.end(body);
-  });
-}
 
 interface Reading {
   readonly maxBytes?: number | undefined;
