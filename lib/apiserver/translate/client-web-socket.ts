@@ -1,11 +1,9 @@
-import type { WebSocket, WebSocketServer } from 'ws';
+import type { WebSocket } from 'ws';
 import { listenForAbort } from '../../abortable-signal.js';
-import { messageOf } from '../../errors.js';
 import { loadWs } from '../../kubelet/streaming/load-ws.js';
-import { printable } from '../../printable.js';
 import type { UpgradeExchange } from '../exchange.js';
 import { StatusError } from '../status-error.js';
-import { ClientGoneError } from '../upgrade/attempt.js';
+import { acceptWebSocket } from '../upgrade/accept-web-socket.js';
 import { membersOf } from '../upgrade/is-upgrade.js';
 
 /** A message as large as a kubelet takes. */
@@ -62,36 +60,15 @@ export class ClientWebSocket {
    *
    * @throws {@link StatusError} 400 for what is no WebSocket; {@link ClientGoneError}
    */
-  static accept(
+  static async accept(
     { request, socket }: UpgradeExchange,
     subprotocol: string,
     signal?: AbortSignal,
   ): Promise<ClientWebSocket> {
-    // The types of the package, as it is imported, do not tell what it has when it is required.
-    const { Server } = loadWs() as unknown as { readonly Server: typeof WebSocketServer };
-    const server = new Server({
-      noServer: true,
-      clientTracking: false,
-      perMessageDeflate: false,
-      maxPayload: MAX_MESSAGE_BYTES,
-    });
-    // A tunnel's name is no token, and the package takes no other (RFC 6455 §4.1).
-    const headers = { ...request.headers, 'sec-websocket-protocol': undefined };
-    const unnamed = Object.create(request, { headers: { value: headers } }) as typeof request;
-    server.on('headers', (lines) => lines.push(`Sec-WebSocket-Protocol: ${subprotocol}`));
-    return new Promise((resolve, reject) => {
-      const onGone = (): void => reject(new ClientGoneError());
-      socket.once('close', onGone);
-      if (socket.destroyed) onGone();
-      server.once('wsClientError', (error) =>
-        reject(new StatusError(400, 'BadRequest', printable(messageOf(error)), { cause: error })),
-      );
-      // What came early has been put back.
-      server.handleUpgrade(unnamed, socket, Buffer.alloc(0), (opened) => {
-        socket.off('close', onGone);
-        resolve(new ClientWebSocket(opened, signal));
-      });
-    });
+    // What came early has been put back.
+    const upgrade = { request, socket, head: Buffer.alloc(0) };
+    const opened = await acceptWebSocket(upgrade, { subprotocol, maxMessageBytes: MAX_MESSAGE_BYTES });
+    return new ClientWebSocket(opened, signal);
   }
 
   onMessage(take: (bytes: Buffer, isBinary: boolean) => void): void {

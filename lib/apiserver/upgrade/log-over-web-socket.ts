@@ -1,10 +1,11 @@
 import type { Readable } from 'node:stream';
-import type { WebSocket, WebSocketServer } from 'ws';
+import type { WebSocket } from 'ws';
 import { messageOf } from '../../errors.js';
-import { loadWs } from '../../kubelet/streaming/load-ws.js';
 import { printable } from '../../printable.js';
 import type { UpgradeExchange } from '../exchange.js';
 import { StatusError } from '../status-error.js';
+import { acceptWebSocket } from './accept-web-socket.js';
+import { ClientGoneError } from './attempt.js';
 import { isUpgrade, membersOf, upgradeRequired } from './is-upgrade.js';
 
 /** What a log is told in (apiserver, pkg/util/wsstream/stream.go). */
@@ -24,7 +25,7 @@ const NORMAL = 1000;
 const INTERNAL_ERROR = 1011;
 
 /** Whether an upgrade request asks for a WebSocket. */
-export function isWebSocket({ headers }: UpgradeExchange['request']): boolean {
+function isWebSocket({ headers }: UpgradeExchange['request']): boolean {
   return isUpgrade({ headers }) && membersOf(headers.upgrade ?? '').some(isNamedWebSocket);
 }
 
@@ -44,14 +45,17 @@ export async function serveLogOverWebSocket(upgrade: UpgradeExchange, log: Reada
   log.on('error', () => undefined); // the loop that reads it is told
   upgrade.socket.on('error', () => undefined);
   try {
-    const ws = await accept(upgrade, chosenOf(upgrade));
+    const subprotocol = chosenOf(upgrade);
+    const ws = await acceptWebSocket(upgrade, { subprotocol, maxMessageBytes: MAX_MESSAGE_BYTES });
     const gone = new Promise<void>((resolve) => ws.once('close', () => resolve()));
     ws.on('error', () => ws.terminate());
     ws.once('close', () => log.destroy());
-    await copy(log, ws);
+    await copy(log, ws, subprotocol === BASE64);
     const limit = setTimeout(() => ws.terminate(), CLOSE_MS);
     await gone;
     clearTimeout(limit);
+  } catch (error) {
+    if (!(error instanceof ClientGoneError)) throw error;
   } finally {
     log.destroy();
   }
@@ -69,30 +73,11 @@ function chosenOf({ request }: UpgradeExchange): string | undefined {
   throw new StatusError(403, 'Forbidden', problem);
 }
 
-/** @throws {@link StatusError} 400 */
-function accept({ request, socket, head }: UpgradeExchange, chosen: string | undefined): Promise<WebSocket> {
-  // The types of the package, as it is imported, do not tell what it has when it is required.
-  const { Server } = loadWs() as unknown as { readonly Server: typeof WebSocketServer };
-  const server = new Server({
-    noServer: true,
-    clientTracking: false,
-    perMessageDeflate: false,
-    maxPayload: MAX_MESSAGE_BYTES,
-    handleProtocols: () => chosen ?? false,
-  });
-  return new Promise((resolve, reject) => {
-    server.once('wsClientError', (error) =>
-      reject(new StatusError(400, 'BadRequest', printable(messageOf(error)), { cause: error })),
-    );
-    server.handleUpgrade(request, socket, head, resolve);
-  });
-}
-
-async function copy(log: Readable, ws: WebSocket): Promise<void> {
+async function copy(log: Readable, ws: WebSocket, isText: boolean): Promise<void> {
   try {
     await send(ws, Buffer.alloc(0));
     for await (const chunk of log as AsyncIterable<Buffer>)
-      await send(ws, ws.protocol === BASE64 ? chunk.toString('base64') : chunk);
+      await send(ws, isText ? chunk.toString('base64') : chunk);
     ws.close(NORMAL);
   } catch (error) {
     ws.close(INTERNAL_ERROR, reasonOf(error));

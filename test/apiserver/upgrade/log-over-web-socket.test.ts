@@ -70,6 +70,18 @@ describe('apiserver: a log over WebSocket', () => {
     });
   }
 
+  it('is over for a client that has gone before it is accepted, and leaves the log', async () => {
+    const log = Readable.from([line]);
+    proxy.serve = async (upgrade) => {
+      upgrade.socket.destroy();
+      await serveLogOverWebSocket(upgrade, log);
+      proxy.ended.push(undefined);
+    };
+    open();
+    await until('the end', () => proxy.ended.length > 0);
+    expect(log.destroyed).to.equal(true);
+  });
+
   it('tells of a log that fails, and does not let it look like its end', async () => {
     const log = new PassThrough();
     serve(log);
