@@ -61,12 +61,10 @@ export class ClientWebSocket {
    * @throws {@link StatusError} 400 for what is no WebSocket; {@link ClientGoneError}
    */
   static async accept(
-    { request, socket }: UpgradeExchange,
+    upgrade: UpgradeExchange,
     subprotocol: string,
     signal?: AbortSignal,
   ): Promise<ClientWebSocket> {
-    // What came early has been put back.
-    const upgrade = { request, socket, head: Buffer.alloc(0) };
     const opened = await acceptWebSocket(upgrade, { subprotocol, maxMessageBytes: MAX_MESSAGE_BYTES });
     return new ClientWebSocket(opened, signal);
   }

@@ -3,8 +3,10 @@ import { ClientGoneError } from '../upgrade/attempt.js';
 import { membersOf } from '../upgrade/is-upgrade.js';
 import { nodeBound } from '../upgrade/node-bound.js';
 import { openUpgrade } from '../upgrade/open-upgrade.js';
+import { prepare } from '../upgrade/prepare.js';
 import { relayAnswer } from '../upgrade/relay-answer.js';
 import type { UpgradeRelay } from '../upgrade/relay-upgrade.js';
+import type { ReplyHead } from '../upgrade/reply-head.js';
 import { StatusError } from '../status-error.js';
 
 /** A connection on which SPDY/3.1 is spoken from here on, with what the kubelet has said already. */
@@ -13,8 +15,6 @@ export interface OpenedSpdy {
   /** What it has chosen to stream by. */
   readonly protocol: string;
 }
-
-const END = '\r\n\r\n';
 
 /**
  * Asks a kubelet for SPDY/3.1 in place of the WebSocket that the client asks for. `undefined`: the kubelet has refused, and the client has been
@@ -28,11 +28,7 @@ export async function openSpdy(
 ): Promise<OpenedSpdy | undefined> {
   const { upgrade, backend, path, clientAddress, signal, answerTimeoutMs } = relay;
   const { request, socket: client } = upgrade;
-  client.on('error', () => undefined); // 'close' follows
-  request.socket.setTimeout(0);
-  request.socket.setNoDelay(true);
-  if (upgrade.head.length > 0) client.unshift(upgrade.head);
-  client.read(0); // unless it is being read, nothing tells that it has gone
+  prepare(upgrade);
   const bytes = Buffer.from(
     headOf(relay, nodeBound(request, path, clientAddress).added, protocols),
     'latin1',
@@ -43,7 +39,7 @@ export async function openSpdy(
   const onAnswer = (status: number): void => (status === 101 ? undefined : relay.onAnswer?.(status));
   try {
     const opened = await openUpgrade({ upgrade, head, connect, signal, answerTimeoutMs, onAnswer });
-    if (opened.isUpgraded) return accepted(opened.backend, opened.received, protocols);
+    if (opened.isUpgraded) return accepted(opened.backend, opened.reply, protocols);
     request.resume();
     await relayAnswer(client, opened.backend, opened.reply, opened.body);
   } catch (error) {
@@ -76,24 +72,17 @@ function headOf(
 }
 
 /** @throws {@link StatusError} 500 */
-function accepted(socket: Duplex, received: Buffer, protocols: readonly string[]): OpenedSpdy {
-  const end = received.indexOf(END) + END.length;
-  const lines = received.toString('latin1', 0, end).split('\r\n').slice(1);
-  const fields = new Map(
-    lines.map((line) => [
-      line.slice(0, line.indexOf(':')).toLowerCase(),
-      line.slice(line.indexOf(':') + 1).trim(),
-    ]),
-  );
+function accepted(socket: Duplex, { fields, rest }: ReplyHead, protocols: readonly string[]): OpenedSpdy {
+  const valueOf = (name: string): string | undefined => fields.find((field) => field.name === name)?.value;
   // A kubelet that names none means the only one, or the oldest.
   const protocol =
-    fields.get('x-stream-protocol-version') ?? (protocols.length === 1 ? protocols[0] : undefined);
-  const isSpdy = membersOf(fields.get('upgrade') ?? '').some((name) => name.toLowerCase() === 'spdy/3.1');
+    valueOf('x-stream-protocol-version') ?? (protocols.length === 1 ? protocols[0] : undefined);
+  const isSpdy = membersOf(valueOf('upgrade') ?? '').some((name) => name.toLowerCase() === 'spdy/3.1');
   if (!isSpdy || protocol === undefined || !protocols.includes(protocol)) {
     socket.destroy();
     const problem = 'invalid upgrade response: the kubelet speaks another protocol than it was asked for';
     throw new StatusError(500, '', problem);
   }
-  if (end < received.length) socket.unshift(received.subarray(end));
+  if (rest.length > 0) socket.unshift(rest);
   return { socket, protocol };
 }

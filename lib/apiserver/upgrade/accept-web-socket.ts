@@ -14,12 +14,12 @@ interface Acceptance {
 }
 
 /**
- * Accepts a client's WebSocket.
+ * Accepts a client's WebSocket, on a connection that was made ready by `prepare`.
  *
  * @throws {@link StatusError} 400 for what is no WebSocket, 500 where the package `ws` is missing; {@link ClientGoneError}
  */
 export function acceptWebSocket(
-  { request, socket, head }: UpgradeExchange,
+  { request, socket }: UpgradeExchange,
   { subprotocol, maxMessageBytes }: Acceptance,
 ): Promise<WebSocket> {
   // The types of the package, as it is imported, do not tell what it has when it is required.
@@ -43,7 +43,8 @@ export function acceptWebSocket(
     server.once('wsClientError', (error) =>
       reject(new StatusError(400, 'BadRequest', printable(messageOf(error)), { cause: error })),
     );
-    server.handleUpgrade(unnamed, socket, head, (opened) => {
+    // What came early has been put back.
+    server.handleUpgrade(unnamed, socket, Buffer.alloc(0), (opened) => {
       socket.off('close', onGone);
       resolve(opened);
     });

@@ -4,6 +4,7 @@ import type { UpgradeExchange } from '../exchange.js';
 import { ClientGoneError } from './attempt.js';
 import { reset } from './leave.js';
 import { openUpgrade, type Opened } from './open-upgrade.js';
+import { prepare } from './prepare.js';
 import { relayAnswer } from './relay-answer.js';
 import type { RequestHead } from './request-head.js';
 import { splice } from './splice.js';
@@ -57,21 +58,11 @@ export async function carryUpgrade(carriage: Carriage): Promise<void> {
 async function passOn({ request, socket: client }: UpgradeExchange, opened: Opened): Promise<void> {
   const { backend } = opened;
   if (opened.isUpgraded) {
-    client.write(opened.received);
+    const { raw, rest } = opened.reply;
+    client.write(rest.length === 0 ? raw : Buffer.concat([raw, rest]));
     await splice(client, backend, opened.requestBody);
   } else {
     request.resume();
     await relayAnswer(client, backend, opened.reply, opened.body);
   }
-}
-
-function prepare({ request, socket, head }: UpgradeExchange): void {
-  socket.on('error', () => undefined); // 'close' follows
-  // The server's limits are for requests. A client whose machine has gone is found out by the kernel.
-  request.socket.setTimeout(0);
-  request.socket.setNoDelay(true);
-  request.socket.setKeepAlive(true, 30_000);
-  if (head.length > 0) socket.unshift(head);
-  // What comes stays in the stream for now; but unless it is being read, nothing tells that the client has gone.
-  socket.read(0);
 }

@@ -7,6 +7,7 @@ import { StatusError } from '../status-error.js';
 import { acceptWebSocket } from './accept-web-socket.js';
 import { ClientGoneError } from './attempt.js';
 import { isUpgrade, membersOf, upgradeRequired } from './is-upgrade.js';
+import { prepare } from './prepare.js';
 
 /** What a log is told in (apiserver, pkg/util/wsstream/stream.go). */
 const BINARY = 'binary.k8s.io';
@@ -43,7 +44,7 @@ const isNamedWebSocket = (protocol: string): boolean => protocol.toLowerCase() =
  */
 export async function serveLogOverWebSocket(upgrade: UpgradeExchange, log: Readable): Promise<void> {
   log.on('error', () => undefined); // the loop that reads it is told
-  upgrade.socket.on('error', () => undefined);
+  prepare(upgrade);
   try {
     const subprotocol = chosenOf(upgrade);
     const ws = await acceptWebSocket(upgrade, { subprotocol, maxMessageBytes: MAX_MESSAGE_BYTES });

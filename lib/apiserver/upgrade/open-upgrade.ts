@@ -20,8 +20,8 @@ export type Opened =
   | {
       readonly isUpgraded: true;
       readonly backend: Duplex;
-      /** All that it has sent: the head, and what came with it. */
-      readonly received: Buffer;
+      /** Its head, and what came with it. */
+      readonly reply: ReplyHead;
       /** What is left of the request, behind which the stream begins. */
       readonly requestBody: RequestBody;
     }
@@ -43,10 +43,10 @@ export async function openUpgrade(carriage: Carriage): Promise<Opened> {
   const backend = await dial(carriage, attempt.signal);
   try {
     const { reply, requestBody } = await ask(carriage, backend, attempt);
-    const { status, raw, rest } = reply;
+    const { status } = reply;
     if (status === 101) {
       onAnswer?.(status);
-      return { isUpgraded: true, backend, received: Buffer.concat([raw, rest]), requestBody };
+      return { isUpgraded: true, backend, reply, requestBody };
     }
     requestBody.stop();
     if (!passesOn(status)) throw new StatusError(500, '', `invalid upgrade response: status code ${status}`);

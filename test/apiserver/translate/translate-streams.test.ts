@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import type { IncomingMessage } from 'node:http';
 import { expect } from 'chai';
+import sinon from 'sinon';
 import type { WebSocket } from 'ws';
 import { translateStreams } from '../../../lib/apiserver/translate/translate-streams.js';
 import { until } from '../../support/dialer.js';
@@ -71,6 +72,17 @@ describe('apiserver: v5.channel.k8s.io for a kubelet that does not know it (AC-3
     const [, response] = (await once(client, 'unexpected-response')) as [unknown, IncomingMessage];
     expect(response.statusCode).to.equal(404);
     response.resume();
+  });
+
+  it('has the kernel find out whether the machine of a silent client has gone', async () => {
+    let keepAlive: sinon.SinonSpy | undefined;
+    await using stage = await Stage.start((relay) => {
+      keepAlive = sinon.spy(relay.upgrade.request.socket, 'setKeepAlive');
+      return translateStreams(relay);
+    });
+    const client = stage.connect(execPath(['true']), [V5]);
+    await heardOn(client);
+    expect(keepAlive?.args).to.deep.equal([[true, 30_000]]);
   });
 
   it('ends the command when the client is gone', async () => {

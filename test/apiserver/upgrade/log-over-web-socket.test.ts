@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import type { IncomingMessage } from 'node:http';
 import { PassThrough, Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
+import sinon from 'sinon';
 import { WebSocket } from 'ws';
 import { StatusError } from '../../../lib/apiserver/index.js';
 import { serveLogOverWebSocket } from '../../../lib/apiserver/upgrade/log-over-web-socket.js';
@@ -92,6 +93,18 @@ describe('apiserver: a log over WebSocket', () => {
     const [code, reason] = await end;
     expect(code).to.equal(1011);
     expect(reason.toString()).to.match(/^the kubelet {2}\[31mü+$/);
+  });
+
+  it('has the kernel find out whether the machine of a client that waits has gone', async () => {
+    serve(Readable.from([line]));
+    const serveIt = proxy.serve;
+    let keepAlive: sinon.SinonSpy | undefined;
+    proxy.serve = (upgrade) => {
+      keepAlive = sinon.spy(upgrade.request.socket, 'setKeepAlive');
+      return serveIt(upgrade);
+    };
+    await open().end;
+    expect(keepAlive?.args).to.deep.equal([[true, 30_000]]);
   });
 
   it('destroys the log of a client that goes, or that says too much', async () => {
