@@ -1,10 +1,10 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Caller } from './access.js';
 import { isIdentity } from './access/identity-headers.js';
+import { addressOf, forwardedFor } from './client-address.js';
 import type { Exchange, UpgradeExchange } from './exchange.js';
 import { carryPlain } from './plain/carry-plain.js';
 import { field } from './plain/fields.js';
-import { addressOf } from './plain/relay-plain.js';
 import { requestHead, type RequestHead } from './plain/request-head.js';
 import { StatusError } from './status-error.js';
 import { carryUpgrade } from './upgrade/carry-upgrade.js';
@@ -61,17 +61,12 @@ export async function passThroughUpgrade(passage: PassThroughUpgrade): Promise<v
   const { upgrade, caller, upstream, signal, onAnswer } = passage;
   const { request, socket } = upgrade;
   socket.on('error', () => undefined); // 'close' follows
-  const forwardedFor = [
-    ...(request.headersDistinct['x-forwarded-for'] ?? []),
-    passage.clientAddress ?? addressOf(request.socket.remoteAddress),
-  ].filter((address) => address !== undefined);
-  const chain: Pair[] = forwardedFor.length === 0 ? [] : [['X-Forwarded-For', forwardedFor.join(', ')]];
   const head = upgradeHead(request, {
     path: upstream.pathOf(pathOf(request.url, upstream.pathOf('') !== '')),
     host: upstream.authority,
     withheld: (name) => name === 'x-forwarded-for' || isIdentity(name),
     // A token among the subprotocols is in `Authorization` by now.
-    added: [...chain, ...(await credentialsOf(caller))],
+    added: [...forwardedFor(request, passage.clientAddress), ...(await credentialsOf(caller))],
   });
   const backend = upstream.backendFor(caller);
   const connect = (given: AbortSignal) => backend.connect(given);

@@ -3,6 +3,9 @@ import type { IncomingHttpHeaders } from 'node:http';
 /** In a list of subprotocols: what browsers, which cannot send `Authorization`, put a token in (k8s.io/apiserver, pkg/authentication/request/websocket). */
 const BEARER_SUBPROTOCOL = 'base64url.bearer.authorization.k8s.io.';
 
+/** `Authorization`, and what impersonation and authenticating proxies begin with. */
+const IDENTITY = /^(authorization$|impersonate-|x-remote-)/;
+
 /** Names as they are compared: many a server takes `_` and `-` for the same. */
 const comparable = (name: string): string => name.toLowerCase().replaceAll('_', '-');
 
@@ -13,8 +16,11 @@ export const isImpersonation = (name: string): boolean => comparable(name).start
 export const isFrontProxy = (name: string): boolean => comparable(name).startsWith('x-remote-');
 
 /** What says who somebody is, or claims to. */
-export const isIdentity = (name: string): boolean =>
-  comparable(name) === 'authorization' || isImpersonation(name) || isFrontProxy(name);
+export const isIdentity = (name: string): boolean => IDENTITY.test(comparable(name));
+
+/** Whether a bearer token in disguise is in a subprotocol, or a list of them; in any case, though the upstream takes one in lower case only. */
+export const hasBearer = (subprotocols: string): boolean =>
+  subprotocols.toLowerCase().includes(BEARER_SUBPROTOCOL);
 
 /** `Authorization` as it came, or what a browser has put in its place; `undefined` for who shows no token. */
 export function authorizationIn(headers: IncomingHttpHeaders): string | undefined {

@@ -1,4 +1,5 @@
 import type { Backend } from '../backend.js';
+import { addressOf } from '../client-address.js';
 import type { Exchange } from '../exchange.js';
 import { splitUrl } from '../split-url.js';
 import { carryPlain } from './carry-plain.js';
@@ -41,7 +42,3 @@ export async function relayPlain(options: PlainRelay): Promise<void> {
   const links = rewrites ? { prefix, authority: backend.authority, requestHost: head.host } : undefined;
   await carryPlain({ exchange, backend, path, head, links });
 }
-
-/** An IPv4 address is told as such, also by a socket that listens to both. */
-export const addressOf = (address: string | undefined): string | undefined =>
-  address?.replace(/^::ffff:(?=\d+\.)/, '');

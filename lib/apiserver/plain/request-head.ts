@@ -1,3 +1,4 @@
+import { hasBearer, isIdentity } from '../access/identity-headers.js';
 import type { ProxyRequest } from '../exchange.js';
 import { StatusError } from '../status-error.js';
 import { field, fieldsOf, hopByHop, isSendable, listOf, valuesOf, type Field } from './fields.js';
@@ -28,10 +29,6 @@ export interface RequestHeadOptions {
 
 /** Of the request's own framing and routing, which are written anew. */
 const REWRITTEN: ReadonlySet<string> = new Set(['content-length', 'host', 'x-forwarded-for']);
-
-/** What tells the upstream who somebody is, and is no business of a backend's. */
-const CREDENTIALS = /^(authorization$|impersonate-|x-remote-)/;
-const BEARER_SUBPROTOCOL = 'base64url.bearer.authorization.k8s.io.';
 
 /** Methods that have a body as a rule; Go announces an empty one. */
 const HAVE_BODIES: ReadonlySet<string | undefined> = new Set(['PATCH', 'POST', 'PUT']);
@@ -83,8 +80,8 @@ function endToEnd(all: readonly Field[]): (field: Field) => boolean {
   const isHopByHop = hopByHop(all);
   return (each) => {
     const { key, value } = each;
-    if (isHopByHop(each) || CREDENTIALS.test(key.replaceAll('_', '-'))) return false;
-    return key !== 'sec-websocket-protocol' || !value.includes(BEARER_SUBPROTOCOL);
+    if (isHopByHop(each) || isIdentity(key)) return false;
+    return key !== 'sec-websocket-protocol' || !hasBearer(value);
   };
 }
 

@@ -1,13 +1,6 @@
+import { hasBearer } from '../access/identity-headers.js';
 import { StatusError } from '../status-error.js';
 import { membersOf } from './is-upgrade.js';
-
-/** What a browser puts its token behind, which cannot send `Authorization` (apiserver, pkg/authentication/request/websocket/protocol.go). */
-const BEARER_PREFIX = 'base64url.bearer.authorization.k8s.io.';
-
-/** Whether a subprotocol of a WebSocket is a bearer token in disguise. */
-export function isBearerSubprotocol(name: string): boolean {
-  return name.toLowerCase().startsWith(BEARER_PREFIX);
-}
 
 /**
  * The lines of `Sec-WebSocket-Protocol` without tokens; a line with nothing left is left out, any other stays as it is.
@@ -17,7 +10,7 @@ export function isBearerSubprotocol(name: string): boolean {
 export function withoutBearer(lines: readonly string[]): readonly string[] {
   const kept = lines.flatMap((line) => {
     const offered = membersOf(line);
-    const others = offered.filter((name) => !isBearerSubprotocol(name));
+    const others = offered.filter((name) => !hasBearer(name));
     if (others.length === offered.length) return [line];
     return others.length === 0 ? [] : [others.join(', ')];
   });

@@ -180,6 +180,8 @@ describe('apiserver: a plain request', () => {
         secret,
         'Sec-WebSocket-Protocol',
         `base64url.bearer.authorization.k8s.io.${secret}`,
+        'sec-websocket-protocol',
+        `v4.channel.k8s.io, Base64Url.Bearer.Authorization.k8s.io.${secret}`,
       ],
       ...['Proxy-Authorization', secret, 'Proxy-Connection', secret, 'Keep-Alive', secret],
       ...['Proxy-Authenticate', secret, 'TE', 'gzip', 'Upgrade', secret, 'X-Listed', secret],
