@@ -22,13 +22,16 @@ export interface ApiserverProxyOptions extends ApiserverPartsOptions {
 
 /**
  * Limits for the server that a proxy is put on, as kube-apiserver has them: a head may take 1 MiB and must be there within 30 s; the rest
- * of a request may take as long as it does, because it may be an upload, or never end.
+ * of a request may take as long as it does, because it may be an upload, or never end. A client whose machine has gone while it waits for
+ * something that never ends is found out by the kernel.
  */
 export const SERVER_OPTIONS = Object.freeze({
   maxHeaderSize: 2 ** 20,
   headersTimeout: 30_000,
   requestTimeout: 0,
   keepAliveTimeout: 90_000,
+  keepAlive: true,
+  keepAliveInitialDelay: 30_000,
 });
 
 /** A kube-apiserver to its clients: node-bound requests go through tunnels, everything else to the upstream. */

@@ -41,10 +41,18 @@ export class Front {
       [shown, asked] = [nowShown, nowAsked];
     };
     const clients = clientCa === undefined ? {} : { requestCert: true, rejectUnauthorized: false };
-    const options = { allowHTTP1: true, ...HTTP2_OPTIONS, ...contextOf(serving, clientCa), ...clients };
+    const { keepAlive, keepAliveInitialDelay, ...http1 } = SERVER_OPTIONS;
+    const tcp = { keepAlive, keepAliveInitialDelay };
+    const options = {
+      allowHTTP1: true,
+      ...HTTP2_OPTIONS,
+      ...tcp,
+      ...contextOf(serving, clientCa),
+      ...clients,
+    };
     this.#server = http2.createSecureServer(options);
     // Node takes them from there for HTTP/1.1, and not from the options.
-    Object.assign(this.#server, SERVER_OPTIONS);
+    Object.assign(this.#server, http1);
     this.#server
       .on('request', proxy.request)
       .on('upgrade', proxy.upgrade)

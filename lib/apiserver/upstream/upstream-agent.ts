@@ -23,6 +23,8 @@ export interface UpstreamEndpoint {
 const KEPT_MS = 60_000;
 /** As many requests at once find a connection that is up. */
 const MAX_KEPT = 64;
+/** How long a connection is silent before the kernel asks whether there is still somebody: a watch only waits, and would do so for ever. */
+const SILENT_MS = 30_000;
 
 /** Connections to the upstream that have not yet been verified are given up after a while: Node has no deadline for that. */
 export class UpstreamConnectTimeoutError extends Error {
@@ -39,7 +41,13 @@ export class UpstreamAgent extends Agent {
 
   constructor(endpoint: UpstreamEndpoint, credentials: TlsCredentials) {
     // A session that is resumed would not be verified again.
-    super({ keepAlive: true, timeout: KEPT_MS, maxFreeSockets: MAX_KEPT, maxCachedSessions: 0 });
+    super({
+      keepAlive: true,
+      keepAliveMsecs: SILENT_MS,
+      timeout: KEPT_MS,
+      maxFreeSockets: MAX_KEPT,
+      maxCachedSessions: 0,
+    });
     this.#endpoint = endpoint;
     this.#credentials = credentials;
   }
@@ -84,6 +92,8 @@ export class UpstreamAgent extends Agent {
     } as RequestOptions);
     // Node's own method makes no others.
     if (!(socket instanceof TLSSocket)) throw new TypeError('no TLS socket');
+    // Of TLS, Node does that only for connections that were kept.
+    socket.once('connect', () => socket.setKeepAlive(true, SILENT_MS));
     const timer = setTimeout(() => {
       const problem = `${host}:${port} did not finish the TLS handshake within ${connectTimeoutMs} ms`;
       socket.destroy(new UpstreamConnectTimeoutError(problem));
