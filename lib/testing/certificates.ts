@@ -1,7 +1,7 @@
 /*
  * X.509 certificates (RFC 5280) made with node:crypto alone, so that demos and tests need no openssl.
  */
-import { generateKeyPairSync, randomBytes, sign, type KeyObject } from 'node:crypto';
+import { createPublicKey, randomBytes, sign, type KeyObject } from 'node:crypto';
 import { isIP } from 'node:net';
 import { InvalidOptionError } from '../errors.js';
 import {
@@ -13,6 +13,7 @@ import {
   optional,
   type Check,
 } from '../validation.js';
+import { newEcdsaKey } from '../ssh/login/new-key.js';
 
 /** A certificate and its private key, both in PEM: the key as PKCS #8. */
 export interface KeyAndCertificate {
@@ -113,7 +114,10 @@ interface Keys {
   readonly privateKey: KeyObject;
 }
 
-const newKey = (): Keys => generateKeyPairSync('ec', { namedCurve: 'P-256' });
+function newKey(): Keys {
+  const privateKey = newEcdsaKey();
+  return { privateKey, publicKey: createPublicKey(privateKey) };
+}
 
 function issue(issuer: Issuer, subject: Subject, { publicKey, privateKey }: Keys): KeyAndCertificate {
   const { altNames = [], purpose } = subject;

@@ -1,6 +1,7 @@
 import { createHash, generateKeyPairSync } from 'node:crypto';
 import ssh2 from 'ssh2';
 import type { KeyPair } from '../ssh/login/generate-key-pair.js';
+import { newEd25519Key } from '../ssh/login/new-key.js';
 import { ed25519PrivateKey } from '../ssh/login/openssh-form.js';
 
 export type { KeyPair };
@@ -61,7 +62,7 @@ function typeOf(key: Buffer): string {
 function privateKeyText(type: HostKeyType): string {
   switch (type) {
     case 'ed25519':
-      return ed25519PrivateKey(generateKeyPairSync('ed25519').privateKey);
+      return ed25519PrivateKey(newEd25519Key());
     case 'ecdsa':
       return generateKeyPairSync('ec', {
         namedCurve: 'prime256v1',

@@ -1,4 +1,3 @@
-import { generateKeyPairSync } from 'node:crypto';
 import { dirname, resolve } from 'node:path';
 import { InvalidOptionError } from '../../errors.js';
 import {
@@ -11,6 +10,7 @@ import {
 } from '../../validation.js';
 import { formatPublicKey } from '../host-keys/public-key.js';
 import { createFile, replaceFile } from '../host-keys/replace-file.js';
+import { newEd25519Key } from './new-key.js';
 import { ed25519PrivateKey, ed25519PublicKey } from './openssh-form.js';
 
 /** A key to log in with. */
@@ -50,7 +50,7 @@ const checkOptions = objectOf({
 export async function generateKeyPair(path?: string, options: GenerateKeyPairOptions = {}): Promise<KeyPair> {
   if (path !== undefined) nonEmptyString(path, PATH);
   const { comment, overwrite } = checkOptions(options, 'generateKeyPair() options');
-  const key = generateKeyPairSync('ed25519').privateKey;
+  const key = newEd25519Key();
   const privateKey = ed25519PrivateKey(key, comment);
   if (path !== undefined) await write(path, Buffer.from(privateKey), overwrite);
   return { privateKey, publicKey: `${formatPublicKey(ed25519PublicKey(key))} ${comment}`.trimEnd() };
