@@ -13,6 +13,7 @@ import { asStatusError, sendStatus } from './send-status.js';
 import { StatusError } from './status-error.js';
 import { isGone, isOutOfTurn, turnOf } from './turn-of.js';
 import { sendStatusOnSocket } from './upgrade/send-status.js';
+import { checkHeadIsWhole } from './whole-head.js';
 
 /** Options of {@link apiserverProxy}. */
 export interface ApiserverProxyOptions extends ApiserverPartsOptions {
@@ -68,6 +69,7 @@ export class ApiserverProxy implements AsyncDisposable {
         const route = this.#nodeBound.routeOf(request);
         const kind = route !== undefined || isWatchOf(request) ? 'long-running' : 'short';
         await this.#admit(kind, response, async () => {
+          checkHeadIsWhole(request);
           const caller = await access.authenticate(request);
           watch.caller = caller;
           if (route !== undefined) await this.#nodeBound.request({ request, response }, route, caller);
@@ -94,6 +96,7 @@ export class ApiserverProxy implements AsyncDisposable {
         const route = this.#nodeBound.routeOf(request);
         const onAnswer = (status: number): void => void (watch.status = status);
         await this.#admit('long-running', undefined, async () => {
+          checkHeadIsWhole(request);
           const caller = await access.authenticate(request);
           watch.caller = caller;
           if (route !== undefined) await this.#nodeBound.upgrade(upgrade, route, caller, onAnswer);

@@ -11,6 +11,7 @@ import { Pods } from './services/pods.js';
 import { Proxied } from './services/proxied.js';
 import { isGone, isOutOfTurn, turnOf } from './turn-of.js';
 import { sendStatusOnSocket } from './upgrade/send-status.js';
+import { checkHeadIsWhole } from './whole-head.js';
 
 /** Serves some of the paths of a kube-apiserver, and leaves the others alone. */
 export interface ApiserverHandler {
@@ -48,6 +49,7 @@ function handlerOf(parts: ApiserverParts, kind: RouteKind): ApiserverHandler {
       try {
         await turnOf({ request, response });
         if (isGone({ request, response })) return true;
+        checkHeadIsWhole(request);
         await capacity.run('long-running', response, async () =>
           bound.request({ request, response }, route, await access.authenticate(request)),
         );
@@ -65,6 +67,7 @@ function handlerOf(parts: ApiserverParts, kind: RouteKind): ApiserverHandler {
         return true;
       }
       try {
+        checkHeadIsWhole(request);
         await capacity.run('long-running', undefined, async () =>
           bound.upgrade({ request, socket, head }, route, await access.authenticate(request)),
         );

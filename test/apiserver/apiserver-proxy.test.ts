@@ -193,6 +193,23 @@ describe('apiserverProxy', () => {
       expect(stage.kubelet.requests).to.deep.equal([]);
     });
 
+    it('is refused with a head that Node has not read to its end, which may say that it acts as another', async () => {
+      const { authorization = '' } = stage.as('admin');
+      const filler = Array.from({ length: 1100 }, (_, at): [string, string] => [`x-${at}`, '']);
+      const head = (...first: readonly (readonly [string, string])[]): string[] =>
+        [...first, ['authorization', authorization], ...filler, ['impersonate-user', 'reader']].flat();
+      const upgrade = [
+        ['connection', 'upgrade'],
+        ['upgrade', 'websocket'],
+      ] as const;
+      for (const path of ['/version', `${LOG}?tailLines=1`])
+        for (const headers of [head(['host', 'x']), head(['host', 'x'], ...upgrade)]) {
+          const answer = await stage.ask(path, { headers: headers as never });
+          expect(answer.status, path).to.equal(431);
+        }
+      expect(stage.kubelet.requests).to.be.empty;
+    });
+
     it('AC-23: acts as another only as far as the upstream lets them', async () => {
       const headers = {
         ...stage.as('reader'),
