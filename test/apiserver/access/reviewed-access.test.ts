@@ -164,6 +164,12 @@ describe('apiserver: who may do what', () => {
     expect((await ask(alice)).refusal?.message).to.equal(ALICE_EXEC);
   });
 
+  it('lets the user of a certificate do what everybody may who is known', async () => {
+    server.allow({ subjects: ['system:authenticated'], verbs: ['create'], resources: ['pods/exec'] });
+    attributes = EXEC;
+    expect(await ask(shown(server.clientCertificate('carol')))).to.include({ userName: 'carol' });
+  });
+
   it('believes no certificate but those of its authority', async () => {
     const stranger = shown(createAuthority('other').issue({ commonName: 'alice', organization: 'devs' }));
     expect((await ask(stranger)).refusal).to.include({ code: 401 });
