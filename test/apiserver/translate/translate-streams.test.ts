@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import type { IncomingMessage } from 'node:http';
+import type { Duplex } from 'node:stream';
 import { expect } from 'chai';
 import sinon from 'sinon';
 import type { WebSocket } from 'ws';
@@ -72,6 +73,26 @@ describe('apiserver: v5.channel.k8s.io for a kubelet that does not know it (AC-3
     const [, response] = (await once(client, 'unexpected-response')) as [unknown, IncomingMessage];
     expect(response.statusCode).to.equal(404);
     response.resume();
+  });
+
+  it('ends the command when a client is gone whose words nobody waits for', async () => {
+    let socket: Duplex | undefined;
+    await using stage = await Stage.start((relay) => {
+      ({ socket } = relay.upgrade);
+      return translateStreams(relay);
+    });
+    const client = stage.connect(execPath(['sleep', '1000'], 'input=1'), [V5]);
+    await once(client, 'open');
+    // More than all buffers on the way take.
+    for (let sent = 0; sent < 512; sent += 1) client.send(Buffer.alloc(64 * 1024));
+    let paused = 0;
+    await until('a client that has to wait', () => {
+      paused = socket?.isPaused() === true ? paused + 1 : 0;
+      return paused > 20;
+    });
+    expect(stage.kubelet.open.execs).to.equal(1);
+    client.terminate();
+    await until('the end', () => stage.kubelet.open.execs === 0);
   });
 
   it('has the kernel find out whether the machine of a silent client has gone', async () => {
