@@ -4,8 +4,6 @@ interface ProxyRoute<Kind extends string> {
   readonly target: string;
   /** The path up to and with `/proxy`, as the client has written it. */
   readonly prefix: string;
-  /** The path behind it: empty, or with a leading slash. */
-  readonly rest: string;
 }
 
 interface InNamespace {
@@ -72,15 +70,10 @@ export function routeOf(path: string): Route | undefined {
 function proxiedAt(
   segments: readonly string[],
   at: number,
-): { readonly target: string; readonly prefix: string; readonly rest: string } | undefined {
+): { readonly target: string; readonly prefix: string } | undefined {
   const target = nameIn(segments[at]);
   if (target === undefined || segments[at + 1] !== 'proxy') return undefined;
-  const rest = segments.slice(at + 2);
-  return {
-    target,
-    prefix: segments.slice(0, at + 2).join('/'),
-    rest: rest.length === 0 ? '' : `/${rest.join('/')}`,
-  };
+  return { target, prefix: segments.slice(0, at + 2).join('/') };
 }
 
 /** A segment decoded, unless it could be taken for more than one, or for another. */

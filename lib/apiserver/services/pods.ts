@@ -1,7 +1,7 @@
 import type { Backend } from '../backend.js';
 import type { TaskOf } from '../node-bound.js';
 import type { PodObject, Resolver } from '../resolver.js';
-import { StatusError } from '../status-error.js';
+import { notFound } from '../targets/refusals.js';
 import type { Targets } from '../targets/targets.js';
 
 type PodTask = TaskOf<'pod-log' | 'pod-exec' | 'pod-attach' | 'pod-portforward'>;
@@ -20,7 +20,7 @@ export class Pods {
   async find({ route: { namespace, name }, caller, signal }: PodTask): Promise<PodObject> {
     const pod = await this.#resolver.pod(namespace, name, { caller, signal });
     if (pod !== undefined) return pod;
-    throw new StatusError(404, 'NotFound', `pods "${name}" not found`, { details: { name, kind: 'pods' } });
+    throw notFound('pods', name);
   }
 
   /** @throws {@link StatusError} 400 if the pod has no node yet, 404 if its node is not there; what the lookup throws */
