@@ -176,6 +176,16 @@ describe('spdy: a session', () => {
     await pair.server.close();
   });
 
+  it('tells who writes that it has not left when the stream is destroyed meanwhile', async () => {
+    await using pair = await Pair.connect();
+    const { near } = await pair.open();
+    pair.far.pause();
+    // More than the kernel takes.
+    const told = new Promise((resolve) => near.write(Buffer.alloc(16 * MIB), resolve));
+    near.destroy();
+    expect(await told).to.include({ code: 'ERR_SPDY_CLOSED' });
+  });
+
   it('errors its streams when it is destroyed', async () => {
     await using pair = await Pair.connect();
     const { near, far } = await pair.open();
