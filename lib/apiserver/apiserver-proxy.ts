@@ -1,11 +1,13 @@
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { Dialer } from '../dialer.js';
+import { checkDialer } from '../validation.js';
 import { watchAnswer, type AnsweredRequest } from './answered-request.js';
 import { isWatch, type Capacity } from './capacity.js';
 import type { ProxyRequest, ProxyResponse } from './exchange.js';
 import { servicesOf } from './handlers.js';
 import { NodeBound } from './node-bound.js';
+import { checkProxyOptions } from './options.js';
 import { splitUrl } from './split-url.js';
 import { apiserverParts, type ApiserverParts, type ApiserverPartsOptions } from './parts.js';
 import { passThrough, passThroughUpgrade } from './pass-through.js';
@@ -165,6 +167,8 @@ function isWatchOf({ url }: ProxyRequest): boolean {
  * @throws {@link InvalidOptionError} `ERR_TUNNEL_INVALID_OPTION`
  */
 export function apiserverProxy(dialer: Dialer, options: ApiserverProxyOptions): ApiserverProxy {
+  checkDialer(dialer);
+  checkProxyOptions(options);
   const { onAnswer, ...own } = options;
   return new ApiserverProxy(apiserverParts(dialer, own), onAnswer);
 }

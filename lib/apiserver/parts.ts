@@ -1,7 +1,10 @@
 import type { Dialer } from '../dialer.js';
+import { checkDialer } from '../validation.js';
 import type { Access } from './access.js';
 import { ReviewedAccess, type ReviewedAccessOptions } from './access/reviewed-access.js';
+import { atOption } from './at-option.js';
 import { Capacity } from './capacity.js';
+import { checkPartsOptions } from './options.js';
 import type { Resolver } from './resolver.js';
 import type { KubeletBackendOptions } from './targets/backend-options.js';
 import { Backends } from './targets/backends.js';
@@ -55,11 +58,13 @@ export interface ApiserverParts {
  * @throws {@link InvalidOptionError} `ERR_TUNNEL_INVALID_OPTION`
  */
 export function apiserverParts(dialer: Dialer, options: ApiserverPartsOptions): ApiserverParts {
+  checkDialer(dialer);
+  checkPartsOptions(options);
   const { lookupsAs, lookupCacheMs, kubelet, maxNodes, clientCertificateAuthority } = options;
   const { maxRequests, maxLongRunning } = options;
   const capacity = new Capacity({ maxRequests, maxLongRunning });
   const backends = new Backends(dialer, { kubelet, maxNodes });
-  const upstream = new UpstreamClient(options.upstream);
+  const upstream = atOption('upstream', () => new UpstreamClient(options.upstream));
   const access = options.access ?? new ReviewedAccess({ upstream, clientCertificateAuthority });
   const resolver = options.resolver ?? upstreamResolver(upstream, { cacheMs: lookupCacheMs, lookupsAs });
   return {

@@ -3,6 +3,7 @@ import { InvalidOptionError } from '../../errors.js';
 import { KUBELET_ADDRESS_TYPES, type KubeletAddressType } from '../../kubelet/kubelet-node.js';
 import type { KubeletClientOptions } from '../../kubelet/client-options.js';
 import { accessFrom } from '../../kubelet/kubelet-access.js';
+import { atOption } from '../at-option.js';
 import { describeKind, integer, objectOf, withDefault, type Check } from '../../validation.js';
 
 /**
@@ -50,16 +51,8 @@ function kubeletOptions(dialer: Dialer): Check<KubeletBackendOptions> {
     const own: Record<string, unknown> = { ...value };
     for (const [name, problem] of Object.entries(NOT_HERE))
       if (own[name] !== undefined) throw new InvalidOptionError(`${path}.${name}`, problem);
-    try {
-      // Dials nothing, and says what is wrong before the first request does.
-      accessFrom(dialer, { ...own, node: 'any' });
-    } catch (error) {
-      if (!(error instanceof InvalidOptionError)) throw error;
-      const { option, message, cause } = error;
-      const name = option === 'options' ? path : `${path}.${option}`;
-      const because = cause === undefined ? {} : { cause };
-      throw new InvalidOptionError(name, message.slice(option.length + 1), because);
-    }
+    // Dials nothing, and says what is wrong before the first request does.
+    atOption(path, () => accessFrom(dialer, { ...own, node: 'any' }));
     return Object.freeze(own);
   };
 }
