@@ -105,7 +105,8 @@ export interface HostAndPort {
 export function hostAndPort(option: string, text: string, defaultPort: number, minPort = 1): HostAndPort {
   const [, bracketed, plain, port] = /^(?:\[(.*)\]|([^:]*))(?::(.*))?$/.exec(text) ?? [];
   const host = isIP(text) === 6 ? text : (bracketed ?? plain);
-  if (!host) {
+  // A port alone would be taken for an address: 8443 is 0.0.32.251.
+  if (!host || /^\d+$/.test(host)) {
     const forms = `${option} must be ADDRESS, ADDRESS:PORT or [IPV6]:PORT`;
     throw new UsageError(`${forms}, got ${JSON.stringify(text)}`);
   }

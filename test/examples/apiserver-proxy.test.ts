@@ -7,6 +7,7 @@ import http2 from 'node:http2';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { connect } from 'node:tls';
+import { stringify } from 'yaml';
 import { HELP, OPTIONS } from '../../examples/support/apiserver-proxy/arguments.js';
 import { optionsIn } from '../../examples/support/apiserver-proxy/config-file.js';
 import { settingsFrom } from '../../examples/support/apiserver-proxy/settings.js';
@@ -161,6 +162,7 @@ describe('examples: apiserver-proxy', () => {
     rig.onEnd(() => host.end());
     const file = await stage.configFile();
     const broken = await rig.file('broken.yaml', 'drian: 3');
+    const ofCluster = await rig.file('of-cluster.yaml', stringify({ ...config, nodes: undefined }));
     const wrong: [string[], RegExp][] = [
       [[], /--tls-cert and --tls-key are missing/],
       [['--config', '/nonexistent'], /--config: ENOENT/],
@@ -171,11 +173,14 @@ describe('examples: apiserver-proxy', () => {
       [['--config', file, '--client-ca=/nonexistent'], /--client-ca cannot read/],
       [['--config', file, `--client-ca=${broken}`], /--client-ca .*has no certificate in it/],
       [['--config', file, '--upstream=http://x'], /--upstream must be an https URL/],
+      [['--config', ofCluster, '--upstream=http://x'], /--upstream must be an https URL/],
+      [['--config', file, '--upstream-token-file=/nonexistent'], /--upstream-token-file cannot read/],
       [['--config', file, '--upstream-ca=/nonexistent'], /--upstream-ca cannot read/],
       [['--config', file, '--kubelet-ca=/nonexistent'], /--kubelet-ca cannot read/],
       [['--config', file, `--kubelet-key=${broken}`], /--kubelet-key .*no private key/],
       [['--config', file, '--kubelet-insecure-skip-tls-verify'], /--kubelet-ca is needed, or .*not both/],
       [['--config', file, '--kubeconfig=x'], /--kubeconfig and --nodes exclude/],
+      [['--config', file, '--listen=8443'], /--listen must be ADDRESS, .*got "8443"/],
       [['--config', file, '--lookups-as=me'], /--lookups-as must be proxy or caller/],
     ];
     for (const [argv, said] of wrong) {

@@ -16,8 +16,16 @@ import { StatusSite } from './status-site.js';
 import { watchedFiles } from './watched-files.js';
 
 /* What the command line calls options of the library. */
-const PROXY_OPTIONS = { server: 'upstream', clientCertificateAuthority: 'client-ca' };
-const BASTIONS = { 'bastions[0].name': 'bastion', 'bastions[1].name': 'bastion' };
+const PROXY_OPTIONS = {
+  'upstream.server': 'upstream',
+  'upstream.tokenFile': 'upstream-token-file',
+  clientCertificateAuthority: 'client-ca',
+};
+const NODES_OPTIONS = {
+  'cluster.server': 'upstream',
+  'bastions[0].name': 'bastion',
+  'bastions[1].name': 'bastion',
+};
 const SERVING_FILES = { certFile: 'tls-cert', keyFile: 'tls-key' };
 const CLIENT_FILES = { caFile: 'client-ca' };
 const UPSTREAM_FILES = {
@@ -44,7 +52,7 @@ export async function serve(
     clientCaFile === undefined ? undefined : watchedFiles(CLIENT_FILES, { caFile: clientCaFile }, say);
   // Which nodes there will be is not known yet, nor whether they tell host keys of their own.
   const ssh = loginFrom(line, [{ name: 'any', address: 'any' }]);
-  const dialer = new TunnelDialer({ nodes: named(BASTIONS, () => nodesOf(settings)), ssh });
+  const dialer = new TunnelDialer({ nodes: named(NODES_OPTIONS, () => nodesOf(settings)), ssh });
   let lastFailure: string | undefined;
   dialer.on('source', ({ name, failure }) => {
     // It is tried again and again, and once is enough.
