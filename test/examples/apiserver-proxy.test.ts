@@ -122,6 +122,32 @@ describe('examples: apiserver-proxy', () => {
     await rig.ssh.until(({ connections }) => connections === 0);
   });
 
+  it('lets a slow client of HTTP/2 take all of its answer after SIGTERM, also what has been said already', async () => {
+    const line = 'x'.repeat(999);
+    for (let written = 0; written < 20_000; written += 1) rig.log.print(line);
+    const proxy = await stage.started();
+    // Its window is wide, so that much of the answer is on its way when the last of it has been said.
+    const slow = spawn('curl', [
+      ...['-sSk', '--http2', '--noproxy', '*', '--limit-rate', '8M', '--max-time', '15'],
+      ...['-H', `Authorization: ${stage.as('admin').authorization ?? ''}`],
+      `https://127.0.0.1:${proxy.port}${LOG}`,
+    ]);
+    rig.onEnd(() => slow.kill());
+    const ended = once(slow, 'exit');
+    let bytes = 0;
+    const begun = new Promise<void>((resolve) => {
+      slow.stdout.on('data', (chunk: Buffer) => {
+        bytes += chunk.length;
+        resolve();
+      });
+    });
+    await begun;
+    proxy.child.kill('SIGTERM');
+    expect(await ended).to.deep.equal([0, null]);
+    expect(bytes).to.equal(20_000_000);
+    expect((await proxy.ended).code).to.equal(0);
+  });
+
   it('cuts what is under way when --drain is over, and ends with exit code 0', async () => {
     const proxy = await stage.started(['--drain', '0']);
     rig.log.print('first');

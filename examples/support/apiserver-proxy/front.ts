@@ -1,7 +1,8 @@
 import { once } from 'node:events';
 import http2, { type Http2SecureServer, type ServerHttp2Session } from 'node:http2';
-import type { AddressInfo, Socket } from 'node:net';
+import type { AddressInfo } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
+import type { TLSSocket } from 'node:tls';
 import type { TlsFiles } from 'tunnel-dialer';
 import { SERVER_OPTIONS, type ApiserverProxy } from 'tunnel-dialer/apiserver';
 import type { HostAndPort } from '../command-line.js';
@@ -28,7 +29,7 @@ export class Front {
   readonly #proxy: ApiserverProxy;
   readonly #renewContext: () => void;
   readonly #sessions = new Set<ServerHttp2Session>();
-  readonly #sockets = new Set<Socket>();
+  readonly #sockets = new Set<TLSSocket>();
   #filesCheck: NodeJS.Timeout | undefined;
 
   constructor({ serving, clientCa }: FrontOptions, proxy: ApiserverProxy) {
@@ -60,7 +61,7 @@ export class Front {
         this.#sessions.add(session);
         session.once('close', () => this.#sessions.delete(session));
       })
-      .on('secureConnection', (socket: Socket) => {
+      .on('secureConnection', (socket: TLSSocket) => {
         this.#sockets.add(socket);
         socket.once('close', () => this.#sockets.delete(socket));
       });
@@ -80,11 +81,20 @@ export class Front {
     for (const session of this.#sessions) session.close();
     const enough = new AbortController();
     await Promise.race([
-      this.#proxy.close(),
+      this.#ended(),
       delay(milliseconds, undefined, { signal: enough.signal }).catch(() => undefined),
     ]);
     enough.abort();
     for (const socket of this.#sockets) socket.destroy();
+  }
+
+  /** Resolves when every client has its answer. Those of HTTP/2 may have much to take yet when all has been said; their sessions then end. */
+  async #ended(): Promise<void> {
+    await this.#proxy.close();
+    for (const socket of this.#sockets) if (socket.alpnProtocol !== 'h2') socket.destroySoon();
+    await Promise.all(
+      Array.from(this.#sockets, (socket) => new Promise((resolve) => socket.once('close', resolve))),
+    );
   }
 }
 
