@@ -262,7 +262,7 @@ describe('examples: apiserver-proxy, deployed', () => {
     const own = await set();
     delete own.config.nodes;
     own.config.upstream = `https://127.0.0.1:${(await refusedEndpoint()).port}`;
-    const proxy = await own.started();
+    const proxy = await own.started([], { isReady: false });
     expect(await readiness(proxy.status)).to.equal(503);
     const refused = await own.begin(proxy, LOG);
     expect(refused.statusCode).to.equal(503);
@@ -284,7 +284,7 @@ describe('examples: apiserver-proxy, deployed', () => {
     await once(server, 'listening');
     own.rig.onEnd(() => void server.close());
     own.config.upstream = `https://127.0.0.1:${(server.address() as AddressInfo).port}`;
-    const proxy = await own.started();
+    const proxy = await own.started([], { isReady: false });
     while (asked < 4) await once(server, 'connection');
     proxy.child.kill('SIGTERM');
     const { errors } = await proxy.ended;

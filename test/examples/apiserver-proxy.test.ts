@@ -168,7 +168,7 @@ describe('examples: apiserver-proxy', () => {
   it('says when the nodes cannot be read, and reads them later', async () => {
     const nodes = readFileSync(rig.path('nodes.yaml'), 'utf8');
     await rig.file('nodes.yaml', 'nodes: 3');
-    const proxy = await stage.started();
+    const proxy = await stage.started([], { isReady: false });
     const status = async (): Promise<number | undefined> => {
       const answer = await stage.begin(proxy, LOG);
       await text(answer);

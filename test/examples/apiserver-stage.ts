@@ -121,12 +121,17 @@ export class ApiserverStage {
   }
 
   /** Runs the proxy until it says that it serves. */
-  async started(argv: readonly string[] = [], options: SpawnOptions = {}): Promise<Proxy> {
+  async started(
+    argv: readonly string[] = [],
+    { isReady = true, ...options }: SpawnOptions & { readonly isReady?: boolean } = {},
+  ): Promise<Proxy> {
     const file = await this.configFile();
     const script = this.rig.spawn('apiserver-proxy.ts', ['--config', file, ...argv], options);
     script.stdout.resume();
     const pattern = /https:\/\/127\.0\.0\.1:(\d+) stands[^]*(http:\/\/127\.0\.0\.1:\d+) tells/;
     const [, port, status = ''] = await firstMatch(saidBy(script), pattern);
+    // It listens before it knows any nodes.
+    if (isReady) while (!(await fetch(`${status}/readyz`)).ok);
     return { ...script, port: Number(port), status };
   }
 
