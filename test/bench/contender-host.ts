@@ -2,6 +2,7 @@
  * A process for one contender. In a process of its own each is compiled and collected as it would be in a user's: beside others that share
  * Node's streams with it, the same code has been seen to take half as long again.
  */
+import '../support/native-addon.js'; // first: it decides what ssh2 loads
 import { resizeApplicationHeap } from './application-heap.js';
 import { Absent, type Contender } from './contender.js';
 import { entrants } from './contenders/index.js';

@@ -1,6 +1,7 @@
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { Absent, type Course } from './contender.js';
+import { entrants } from './contenders/index.js';
 import { forkModule } from './fork-module.js';
 import type { Reply, Request } from './messages.js';
 
@@ -10,15 +11,16 @@ export class ContenderProcess {
   readonly #child: ChildProcess;
   readonly #exited: Promise<unknown>;
 
-  private constructor(name: string) {
+  private constructor(name: string, environment?: Readonly<Record<string, string>>) {
     this.name = name;
-    this.#child = forkModule(new URL('contender-host.ts', import.meta.url));
+    this.#child = forkModule(new URL('contender-host.ts', import.meta.url), environment);
     this.#exited = once(this.#child, 'exit');
   }
 
   /** @throws {@link Absent} when it cannot take part on this machine */
   static async start(name: string, course: Course, against: string | undefined): Promise<ContenderProcess> {
-    const contender = new ContenderProcess(name);
+    const entrant = entrants(against).find((candidate) => candidate.name === name);
+    const contender = new ContenderProcess(name, entrant?.environment);
     try {
       await contender.#ask({ kind: 'start', contender: name, against, course });
     } catch (error) {

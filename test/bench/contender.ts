@@ -1,3 +1,4 @@
+import type { Agent } from 'node:https';
 import type { Duplex } from 'node:stream';
 import type { SshAccess } from '../support/sshd.js';
 
@@ -9,6 +10,11 @@ export interface Contender {
   readonly name: string;
   /** Opens a stream to an endpoint. Whoever dialled destroys it. */
   dial(endpoint: EndpointName): Promise<Duplex>;
+  /**
+   * A new agent as a user of this contender would have it, for requests to where the endpoints listen. Connections are kept. Whoever asked
+   * for it destroys it. Absent where users would make one from `dial`.
+   */
+  agent?(): Agent;
   close(): Promise<void>;
 }
 
@@ -26,11 +32,19 @@ export interface Course {
   readonly directory: string;
 }
 
+/** What a contender is told before it starts, in case it can be configured for it. */
+export interface Wish {
+  /** Channels that will be open at once. Default: as many as it holds with its defaults. */
+  readonly channels?: number | undefined;
+}
+
 /** A contender that has not been started. */
 export interface Entrant {
   readonly name: string;
+  /** Variables for the environment of its process. */
+  readonly environment?: Readonly<Record<string, string>>;
   /** @throws {@link Absent} when it cannot take part on this machine */
-  start(course: Course): Promise<Contender>;
+  start(course: Course, wish?: Wish): Promise<Contender>;
 }
 
 /** Why a contender cannot take part; the run goes on without it. */

@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import type { Entrant } from '../contender.js';
 import { opensshForward } from './openssh-forward.js';
-import { ours } from './ours.js';
+import { ours, oursWithoutAddon } from './ours.js';
 import { plainTcp } from './plain-tcp.js';
 import { rawSsh2, rawSsh2NoDelay } from './raw-ssh2.js';
 
@@ -18,5 +18,13 @@ export const HERE = fileURLToPath(new URL('../../..', import.meta.url));
  */
 export function entrants(rivalTree: string | undefined): Entrant[] {
   const rival = rivalTree === undefined ? [] : [ours(rivalTree, 'ours, other tree')];
-  return [plainTcp, rawSsh2, rawSsh2NoDelay, opensshForward, ours(HERE, OURS), ...rival];
+  return [
+    plainTcp,
+    rawSsh2,
+    rawSsh2NoDelay,
+    opensshForward,
+    ours(HERE, OURS),
+    oursWithoutAddon(HERE),
+    ...rival,
+  ];
 }
