@@ -15,7 +15,7 @@ export interface Machine {
   readonly node: string;
   readonly openssh: string;
   readonly ssh2: string;
-  /** Whether ssh2 encrypts with its native addon; without one it uses node:crypto, which shows in every row but plain TCP and `ssh -L`. */
+  /** Whether ssh2 encrypts with its native addon; without one it uses node:crypto, which shows in every row that has ssh2 in it. */
   readonly nativeAddon: boolean;
 }
 

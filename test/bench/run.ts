@@ -54,7 +54,8 @@ async function compare(args: Arguments, directory: string): Promise<Result[]> {
   const figures = FIGURES.filter(({ name }) => args.figures.length === 0 || args.figures.includes(name));
   if (figures.length === 0) return [];
   const names = pick(args);
-  const sshd = await startSshd({ config: ['LogLevel INFO'] });
+  // Not all contenders know ed25519.
+  const sshd = await startSshd({ config: ['LogLevel INFO'], hostKeyTypes: ['ecdsa'], userKeyType: 'ecdsa' });
   const endpoints = await startEndpoints();
   const contenders: ContenderProcess[] = [];
   const results: Result[] = [];

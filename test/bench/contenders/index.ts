@@ -1,9 +1,13 @@
 import { fileURLToPath } from 'node:url';
 import type { Entrant } from '../contender.js';
+import { devTunnels } from './dev-tunnels.js';
+import { goSsh } from './go-ssh.js';
 import { opensshForward } from './openssh-forward.js';
+import { opensshSocks } from './openssh-socks.js';
 import { ours, oursWithoutAddon } from './ours.js';
 import { plainTcp } from './plain-tcp.js';
 import { rawSsh2, rawSsh2NoDelay } from './raw-ssh2.js';
+import { tunnelSsh } from './tunnel-ssh.js';
 
 /** The contender that goals are set for, and that the others are compared with. */
 export const OURS = 'ours';
@@ -22,7 +26,11 @@ export function entrants(rivalTree: string | undefined): Entrant[] {
     plainTcp,
     rawSsh2,
     rawSsh2NoDelay,
+    tunnelSsh,
+    devTunnels,
     opensshForward,
+    opensshSocks,
+    goSsh,
     ours(HERE, OURS),
     oursWithoutAddon(HERE),
     ...rival,

@@ -1,6 +1,6 @@
-import { once } from 'node:events';
-import { connect } from 'node:net';
+import { Agent } from 'node:https';
 import type { Entrant } from '../contender.js';
+import { openSocket } from './local-socket.js';
 
 /** No tunnel at all: the limit of the machine and of the way it is measured. */
 export const plainTcp: Entrant = {
@@ -8,11 +8,8 @@ export const plainTcp: Entrant = {
   start: ({ endpoints: { host, ports } }) =>
     Promise.resolve({
       name: plainTcp.name,
-      dial: async (endpoint) => {
-        const socket = connect({ host, port: ports[endpoint], noDelay: true });
-        await once(socket, 'connect');
-        return socket;
-      },
+      dial: (endpoint) => openSocket(ports[endpoint], host),
+      agent: () => new Agent({ keepAlive: true }),
       close: () => Promise.resolve(),
     }),
 };
