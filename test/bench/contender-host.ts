@@ -4,19 +4,40 @@
  */
 import '../support/native-addon.js'; // first: it decides what ssh2 loads
 import { resizeApplicationHeap } from './application-heap.js';
-import { Absent, type Contender } from './contender.js';
+import { Absent, type Course, type Entrant } from './contender.js';
 import { entrants } from './contenders/index.js';
-import type { Figure } from './figure.js';
+import { enter, type Contestant, type Figure } from './figure.js';
 import { FIGURES } from './figures/index.js';
 import type { Reply, Request } from './messages.js';
 
 resizeApplicationHeap();
 
-let contender: Contender | undefined;
+/** What figures share. */
+let shared: { readonly entrant: Entrant; readonly contender: Contestant } | undefined;
 
-function started(): Contender {
-  if (contender === undefined) throw new Error('the contender has not been started');
-  return contender;
+/** The contender of the figure that was warmed up last, if it has one of its own. */
+let own: Contestant | undefined;
+
+function started(): NonNullable<typeof shared> {
+  if (shared === undefined) throw new Error('the contender has not been started');
+  return shared;
+}
+
+async function start(entrant: Entrant, course: Course): Promise<void> {
+  shared = { entrant, contender: await enter(entrant, course) };
+}
+
+async function warmUp(figure: Figure): Promise<void> {
+  const { entrant, contender } = started();
+  await closeOwn();
+  own = await figure.start?.(entrant, contender.course);
+  await figure.warmUp(own ?? contender);
+}
+
+async function closeOwn(): Promise<void> {
+  const closing = own;
+  own = undefined;
+  await closing?.close();
 }
 
 function figureNamed(name: string): Figure {
@@ -29,17 +50,18 @@ async function serve(request: Request): Promise<readonly number[]> {
   switch (request.kind) {
     case 'start': {
       const entrant = entrants(request.against).find(({ name }) => name === request.contender);
-      contender = await entrant?.start(request.course);
+      if (entrant !== undefined) await start(entrant, request.course);
       return [];
     }
     case 'warmUp':
-      await figureNamed(request.figure).warmUp(started());
+      await warmUp(figureNamed(request.figure));
       return [];
     case 'measure':
-      return figureNamed(request.figure).measure(started());
+      return figureNamed(request.figure).measure(own ?? started().contender);
     case 'close':
-      await contender?.close();
-      contender = undefined;
+      await closeOwn();
+      await shared?.contender.close();
+      shared = undefined;
       return [];
   }
 }

@@ -3,7 +3,7 @@ import type { Duplex } from 'node:stream';
 import type { SshAccess } from '../support/sshd.js';
 
 /** What the endpoint at the other end of a stream does; endpoint-servers.ts says how. */
-export type EndpointName = 'echo' | 'twoPieces' | 'source' | 'sink';
+export type EndpointName = 'echo' | 'twoPieces' | 'source' | 'sink' | 'https';
 
 /** One way to reach an endpoint, connected and ready to be measured. */
 export interface Contender {
@@ -22,6 +22,8 @@ export interface Contender {
 export interface EndpointAddress {
   readonly host: string;
   readonly ports: Readonly<Record<EndpointName, number>>;
+  /** Certificate in PEM of the authority that vouches for `https`. */
+  readonly certificateAuthority: string;
 }
 
 /** What every contender is given: plain data. */

@@ -11,13 +11,14 @@ export interface Endpoints extends EndpointAddress {
 export async function startEndpoints(): Promise<Endpoints> {
   const child = forkModule(new URL('endpoint-servers.ts', import.meta.url));
   const exited = once(child, 'exit');
-  const [ports] = (await Promise.race([
+  const [{ ports, certificateAuthority }] = (await Promise.race([
     once(child, 'message'),
     exited.then(() => Promise.reject(new Error('the endpoint servers did not start'))),
-  ])) as [EndpointAddress['ports']];
+  ])) as [Pick<EndpointAddress, 'ports' | 'certificateAuthority'>];
   return {
     host: '127.0.0.1',
     ports,
+    certificateAuthority,
     close: async () => {
       child.disconnect();
       await exited;

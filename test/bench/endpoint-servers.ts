@@ -3,14 +3,21 @@
  * with it.
  */
 import { once } from 'node:events';
-import { createServer, type AddressInfo, type Socket } from 'node:net';
-import type { EndpointName } from './contender.js';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { createServer as createHttpsServer } from 'node:https';
+import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import { createAuthority } from '../../lib/testing/certificates.js';
+import type { EndpointAddress, EndpointName } from './contender.js';
 import { CHUNK, COUNT_BYTES } from './figures/bulk.js';
+
+const HOST = '127.0.0.1';
 
 /** Time between the two pieces of an answer. */
 const GAP_MS = 1;
 
-const serve: Record<EndpointName, (socket: Socket) => void> = {
+type TcpEndpoint = Exclude<EndpointName, 'https'>;
+
+const serve: Record<TcpEndpoint, (socket: Socket) => void> = {
   /** Returns what it gets. */
   echo: (socket) => void socket.on('data', (chunk) => socket.write(chunk)),
 
@@ -53,22 +60,48 @@ const serve: Record<EndpointName, (socket: Socket) => void> = {
   },
 };
 
-async function listen(handle: (socket: Socket) => void): Promise<number> {
-  const server = createServer({ noDelay: true }, (socket) => {
-    // A client that hangs up while an answer is on its way is no concern of ours.
-    socket.on('error', () => socket.destroy());
-    handle(socket);
-  });
-  server.listen(0, '127.0.0.1', 4096);
+/** Answers a GET of `/N` with N bytes. */
+function sendBody(request: IncomingMessage, response: ServerResponse): void {
+  let left = Number(request.url?.slice(1));
+  response.setHeader('content-length', left);
+  const send = (): void => {
+    while (left > CHUNK.length) {
+      left -= CHUNK.length;
+      if (!response.write(CHUNK)) {
+        response.once('drain', send);
+        return;
+      }
+    }
+    response.end(CHUNK.subarray(0, left));
+  };
+  send();
+}
+
+async function listen(server: Server): Promise<number> {
+  server.listen(0, HOST, 4096);
   await once(server, 'listening');
   return (server.address() as AddressInfo).port;
 }
 
-const ports: Record<EndpointName, number> = {
-  echo: await listen(serve.echo),
-  twoPieces: await listen(serve.twoPieces),
-  source: await listen(serve.source),
-  sink: await listen(serve.sink),
+function listenFor(endpoint: TcpEndpoint): Promise<number> {
+  const server = createServer({ noDelay: true }, (socket) => {
+    // A client that hangs up while an answer is on its way is no concern of ours.
+    socket.on('error', () => socket.destroy());
+    serve[endpoint](socket);
+  });
+  return listen(server);
+}
+
+const authority = createAuthority('benchmark');
+const { certificate, privateKey } = authority.issue({ commonName: 'endpoint', altNames: [HOST] });
+const https = createHttpsServer({ cert: certificate, key: privateKey, keepAliveTimeout: 0 }, sendBody);
+
+const ports: EndpointAddress['ports'] = {
+  echo: await listenFor('echo'),
+  twoPieces: await listenFor('twoPieces'),
+  source: await listenFor('source'),
+  sink: await listenFor('sink'),
+  https: await listen(https),
 };
 process.on('disconnect', () => process.exit());
-process.send?.(ports);
+process.send?.({ ports, certificateAuthority: authority.certificate });

@@ -1,4 +1,4 @@
-import type { Contender } from './contender.js';
+import type { Contender, Course, Entrant, Wish } from './contender.js';
 
 /**
  * A bound on ours: an absolute one; or in the same round, with `relativeTo` one in multiples of another contender, with `beyond` one on what
@@ -17,12 +17,30 @@ export interface Metric {
   readonly goals: readonly Goal[];
 }
 
-/** Something that is measured, in the same way on every contender. */
-export interface Figure<Of = Contender> {
+/** A contender, and what it was started with. */
+export interface Contestant extends Contender {
+  readonly course: Course;
+}
+
+export async function enter(entrant: Entrant, course: Course, wish?: Wish): Promise<Contestant> {
+  return Object.assign(await entrant.start(course, wish), { course });
+}
+
+/**
+ * Something that is measured, in the same way on every contender. One that turns out not to be up to it is left out: whatever the figure does
+ * with it then throws `Absent`.
+ */
+export interface Figure<Of = Contestant> {
   /** For the command line. */
   readonly name: string;
   readonly title: string;
   readonly metrics: readonly Metric[];
+  /** At most so many rounds, for what takes long. Default: as many as are asked for. */
+  readonly rounds?: number;
+  /** Whether the figure means anything for this contender. Default: for all. */
+  takes?(contender: string): boolean;
+  /** Starts a contender for this figure alone, which is closed before the next figure. Default: the one that figures share. */
+  start?(entrant: Entrant, course: Course): Promise<Of>;
   /** Done once on each contender before the first round. */
   warmUp(contender: Of): Promise<unknown>;
   /** One round on one contender; one number for each of the metrics, in their order. */

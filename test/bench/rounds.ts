@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { Absent } from './contender.js';
 import type { Figure } from './figure.js';
 
 /** One metric's number from every round, by contender. */
@@ -17,27 +18,44 @@ const PAUSE_MS = 50;
 
 /**
  * Measures a figure: all contenders warm up, then take turns, round by round, so that whatever else the machine does hits them alike.
- * Each round begins with another contender, because whose turn comes after whose makes a difference.
+ * Each round begins with another contender, because whose turn comes after whose makes a difference. A contender that turns out not to be up
+ * to the figure is left out.
  *
  * @returns the rounds of each of the figure's metrics, in their order
  */
 export async function measureRounds(
-  figure: Pick<Figure, 'name' | 'metrics'>,
+  figure: Pick<Figure, 'name' | 'metrics' | 'rounds' | 'takes'>,
   contenders: readonly Measured[],
   rounds: number,
   progress: (line: string) => void,
 ): Promise<Rounds[]> {
-  const results = figure.metrics.map(() => new Map(contenders.map(({ name }) => [name, [] as number[]])));
-  for (const contender of contenders) {
+  const takingPart = new Set(contenders.filter(({ name }) => figure.takes?.(name) ?? true));
+  const results = figure.metrics.map(
+    () => new Map([...takingPart].map(({ name }) => [name, [] as number[]])),
+  );
+  const unlessAbsent = async (contender: Measured, work: () => Promise<unknown>): Promise<void> => {
+    try {
+      await work();
+    } catch (error) {
+      if (!(error instanceof Absent)) throw error;
+      progress(`${figure.name} is measured without ${contender.name}: ${error.message}\n`);
+      takingPart.delete(contender);
+      for (const rows of results) rows.delete(contender.name);
+    }
+  };
+  for (const contender of takingPart) {
     progress(`${figure.name}: warming up, ${contender.name}`);
-    await contender.warmUp(figure.name);
+    await unlessAbsent(contender, () => contender.warmUp(figure.name));
   }
-  for (let round = 1; round <= rounds; round += 1) {
-    for (const contender of rotated(contenders, round)) {
-      progress(`${figure.name}: round ${round} of ${rounds}, ${contender.name}`);
+  const wanted = Math.min(rounds, figure.rounds ?? rounds);
+  for (let round = 1; round <= wanted; round += 1) {
+    for (const contender of rotated([...takingPart], round)) {
+      progress(`${figure.name}: round ${round} of ${wanted}, ${contender.name}`);
       await delay(PAUSE_MS);
-      const values = await contender.measure(figure.name);
-      for (const [index, value] of values.entries()) results[index]?.get(contender.name)?.push(value);
+      await unlessAbsent(contender, async () => {
+        const values = await contender.measure(figure.name);
+        for (const [index, value] of values.entries()) results[index]?.get(contender.name)?.push(value);
+      });
     }
   }
   return results;

@@ -61,10 +61,10 @@ async function compare(args: Arguments, directory: string): Promise<Result[]> {
   const results: Result[] = [];
   try {
     const { address, port, username, privateKey, hostKeys, knownHosts } = sshd;
-    const { host, ports } = endpoints;
+    const { host, ports, certificateAuthority } = endpoints;
     const course = {
       sshd: { address, port, username, privateKey, hostKeys, knownHosts },
-      endpoints: { host, ports },
+      endpoints: { host, ports, certificateAuthority },
       directory,
     };
     for await (const contender of start(names, course, args.against)) contenders.push(contender);
@@ -92,9 +92,9 @@ async function measureProxies(args: Arguments, directory: string): Promise<Resul
 async function measureFleets(args: Arguments, directory: string): Promise<Section[]> {
   if (args.figures.length > 0 && !args.figures.includes(FLEET)) return [];
   const endpoints = await startEndpoints();
-  const { host, ports } = endpoints;
+  const { host, ports, certificateAuthority } = endpoints;
   const { rounds, against } = args;
-  const fleet = { directory, endpoints: { host, ports }, rounds, progress };
+  const fleet = { directory, endpoints: { host, ports, certificateAuthority }, rounds, progress };
   try {
     const sections = await measureFleet({ ...fleet, root: HERE });
     if (against === undefined) return sections;

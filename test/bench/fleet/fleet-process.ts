@@ -37,6 +37,10 @@ export class FleetProcess implements FleetCalls {
     return this.#ask('dial', nodes) as Promise<readonly number[]>;
   }
 
+  async hold(nodes: readonly string[]): Promise<void> {
+    await this.#ask('hold', nodes);
+  }
+
   async close(): Promise<void> {
     if (this.#child.connected) this.#child.disconnect();
     await this.#exited;

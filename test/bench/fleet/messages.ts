@@ -50,6 +50,8 @@ export interface FleetCalls {
   reach(ready: number): Promise<Watched>;
   /** Dials an echo through each of these nodes in turn and has a byte returned; how long each took, in milliseconds. */
   dial(nodes: readonly string[]): Promise<readonly number[]>;
+  /** Dials an echo through each of these nodes in turn, has a byte returned, and keeps the stream. */
+  hold(nodes: readonly string[]): Promise<void>;
 }
 
 export interface FleetRequest {

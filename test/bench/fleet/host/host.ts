@@ -2,6 +2,7 @@
  * The process of the fleet: a dialer and what measures it. Compiled, and not run through tsx, whose own memory would be measured with it.
  */
 import { once } from 'node:events';
+import type { Duplex } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
@@ -27,12 +28,13 @@ class FleetHost implements FleetCalls {
   readonly #watch = new ConnectionWatch();
   #heapBefore = 0;
   #dialer: Library.TunnelDialer | undefined;
-  #endpoints: EndpointAddress = { host: '', ports: { echo: 0, twoPieces: 0, source: 0, sink: 0 } };
+  readonly #held: Duplex[] = [];
+  #endpoints: Pick<EndpointAddress, 'host'> & { readonly echo: number } = { host: '', echo: 0 };
 
   async start({ library, username, privateKey, nodes, endpoints }: FleetCourse): Promise<Start> {
     // eslint-disable-next-line no-restricted-syntax -- its path is not known before
     const { TunnelDialer } = (await import(library)) as typeof Library;
-    this.#endpoints = endpoints;
+    this.#endpoints = { host: endpoints.host, echo: endpoints.ports.echo };
     this.#heapBefore = heapInUse();
     const rssBefore = process.memoryUsage.rss();
     const cpu = process.cpuUsage();
@@ -66,24 +68,30 @@ class FleetHost implements FleetCalls {
 
   async dial(nodes: readonly string[]): Promise<readonly number[]> {
     const times: number[] = [];
-    for (const node of nodes) times.push(await this.#dialAndEcho(node));
+    for (const node of nodes) {
+      const startedAt = performance.now();
+      const stream = await this.#dialAndEcho(node);
+      times.push(performance.now() - startedAt);
+      stream.destroy();
+    }
     return times;
+  }
+
+  async hold(nodes: readonly string[]): Promise<void> {
+    for (const node of nodes) this.#held.push(await this.#dialAndEcho(node));
   }
 
   close(): void {
     this.#dialer?.destroy();
   }
 
-  async #dialAndEcho(node: string): Promise<number> {
-    const { host, ports } = this.#endpoints;
-    const startedAt = performance.now();
-    const stream = await this.#dialer?.dial(host, ports.echo, { node });
+  async #dialAndEcho(node: string): Promise<Duplex> {
+    const { host, echo } = this.#endpoints;
+    const stream = await this.#dialer?.dial(host, echo, { node });
     if (stream === undefined) throw new Error('the fleet has not been started');
     stream.write('?');
     await once(stream, 'data');
-    const ms = performance.now() - startedAt;
-    stream.destroy();
-    return ms;
+    return stream;
   }
 }
 
