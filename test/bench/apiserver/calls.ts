@@ -20,10 +20,13 @@ export class CalledProcess<Offered extends Calls<Offered>> {
   readonly #child: ChildProcess;
   readonly #exited: Promise<unknown>;
 
-  /** @param module - it calls {@link offer} */
-  constructor(name: string, module: URL) {
+  /**
+   * @param module - it calls {@link offer}
+   * @param flags - for Node
+   */
+  constructor(name: string, module: URL, flags: readonly string[] = []) {
     this.#name = name;
-    this.#child = forkModule(module);
+    this.#child = forkModule(module, {}, flags);
     this.#exited = once(this.#child, 'exit');
   }
 
