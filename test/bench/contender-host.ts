@@ -3,12 +3,13 @@
  * Node's streams with it, the same code has been seen to take half as long again.
  */
 import '../support/native-addon.js'; // first: it decides what ssh2 loads
+import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { resizeApplicationHeap } from './application-heap.js';
 import { Absent, type Course, type Entrant } from './contender.js';
 import { entrants } from './contenders/index.js';
-import { enter, type Contestant, type Figure } from './figure.js';
+import { enter, outcomeOf, type Contestant, type Figure } from './figure.js';
 import { FIGURES } from './figures/index.js';
-import type { Reply, Request } from './messages.js';
+import type { Measurement, Reply, Request } from './messages.js';
 
 resizeApplicationHeap();
 
@@ -46,29 +47,47 @@ function figureNamed(name: string): Figure {
   return figure;
 }
 
-async function serve(request: Request): Promise<readonly number[]> {
+/** How often the event loop is looked at: seldom enough that it does not show in the figures. */
+const LOOK_EVERY_MS = 5;
+
+async function measure(figure: Figure, contender: Contestant): Promise<Measurement> {
+  const delays = monitorEventLoopDelay({ resolution: LOOK_EVERY_MS });
+  delays.enable();
+  try {
+    const outcome = outcomeOf(await figure.measure(contender));
+    // A look that is not late comes after its time all the same.
+    return { ...outcome, loopDelayP99Ms: Math.max(0, delays.percentile(99) / 1e6 - LOOK_EVERY_MS) };
+  } finally {
+    delays.disable();
+  }
+}
+
+async function serve(request: Request): Promise<Reply> {
   switch (request.kind) {
     case 'start': {
       const entrant = entrants(request.against).find(({ name }) => name === request.contender);
       if (entrant !== undefined) await start(entrant, request.course);
-      return [];
+      return { kind: 'done' };
     }
     case 'warmUp':
       await warmUp(figureNamed(request.figure));
-      return [];
+      return { kind: 'done' };
     case 'measure':
-      return figureNamed(request.figure).measure(own ?? started().contender);
+      return {
+        kind: 'measured',
+        ...(await measure(figureNamed(request.figure), own ?? started().contender)),
+      };
     case 'close':
       await closeOwn();
       await shared?.contender.close();
       shared = undefined;
-      return [];
+      return { kind: 'done' };
   }
 }
 
 async function replyTo(request: Request): Promise<Reply> {
   try {
-    return { kind: 'done', values: await serve(request) };
+    return await serve(request);
   } catch (error) {
     if (error instanceof Absent) return { kind: 'absent', reason: error.message };
     return {

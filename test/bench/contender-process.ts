@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { Absent, type Course } from './contender.js';
 import { entrants } from './contenders/index.js';
 import { forkModule } from './fork-module.js';
-import type { Reply, Request } from './messages.js';
+import type { Measurement, Reply, Request } from './messages.js';
 
 /** A contender in a process of its own. */
 export class ContenderProcess {
@@ -34,9 +34,15 @@ export class ContenderProcess {
     await this.#ask({ kind: 'warmUp', figure });
   }
 
-  /** One round of a figure; one number for each of its metrics. */
-  measure(figure: string): Promise<readonly number[]> {
-    return this.#ask({ kind: 'measure', figure });
+  /** One round of a figure. */
+  async measure(figure: string): Promise<Measurement> {
+    const reply = await this.#ask({ kind: 'measure', figure });
+    if (reply.kind !== 'measured') throw new Error(`${this.name} measured nothing`);
+    return reply;
+  }
+
+  get pid(): number {
+    return this.#child.pid ?? 0;
   }
 
   async close(): Promise<void> {
@@ -44,13 +50,13 @@ export class ContenderProcess {
     await this.#exited;
   }
 
-  async #ask(request: Request): Promise<readonly number[]> {
+  async #ask(request: Request): Promise<Reply> {
     const answered = once(this.#child, 'message') as Promise<[Reply]>;
     const died = this.#exited.then(() => Promise.reject(new Error(`${this.name}: its process has ended`)));
     this.#child.send(request);
     const [reply] = await Promise.race([answered, died]);
-    if (reply.kind === 'done') return reply.values;
     if (reply.kind === 'absent') throw new Absent(reply.reason);
-    throw new Error(`${this.name}: ${reply.problem}`);
+    if (reply.kind === 'failed') throw new Error(`${this.name}: ${reply.problem}`);
+    return reply;
   }
 }

@@ -17,6 +17,14 @@ export interface Metric {
   readonly goals: readonly Goal[];
 }
 
+/** What a round gave. */
+export interface Outcome {
+  /** One number for each of the metrics, in their order. */
+  readonly values: readonly number[];
+  /** How long each operation took, in milliseconds: `--plot` makes a curve of it. */
+  readonly timesMs: readonly number[];
+}
+
 /** A contender, and what it was started with. */
 export interface Contestant extends Contender {
   readonly course: Course;
@@ -44,5 +52,10 @@ export interface Figure<Of = Contestant> {
   /** Done once on each contender before the first round. */
   warmUp(contender: Of): Promise<unknown>;
   /** One round on one contender; one number for each of the metrics, in their order. */
-  measure(contender: Of): Promise<readonly number[]>;
+  measure(contender: Of): Promise<readonly number[] | Outcome>;
 }
+
+export const outcomeOf = (given: readonly number[] | Outcome): Outcome =>
+  'values' in given && !Array.isArray(given)
+    ? (given as Outcome)
+    : { values: given as readonly number[], timesMs: [] };

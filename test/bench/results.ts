@@ -1,5 +1,6 @@
 import type { Figure, Goal, Metric } from './figure.js';
 import type { Rounds } from './rounds.js';
+import type { Usage } from './usage.js';
 import { quantile, spreadOf, type Spread } from './statistics.js';
 
 /** How one contender did in one metric. */
@@ -28,6 +29,8 @@ export interface Result {
   readonly ours: string;
   readonly rows: readonly Row[];
   readonly goals: readonly GoalResult[];
+  /** What the whole figure took of the machine, where it is watched. */
+  readonly usage?: readonly Usage[];
 }
 
 type Titled = Pick<Figure, 'name' | 'title' | 'metrics'>;

@@ -17,6 +17,8 @@ import { describeMachine } from './machine.js';
 import { reportOf } from './report.js';
 import { resultsOf, type Result } from './results.js';
 import { measureRounds } from './rounds.js';
+import { summaryOf } from './summary.js';
+import { UsageMeter } from './usage.js';
 
 /** On a terminal the next line takes its place; '' leaves nothing. */
 function progress(line: string): void {
@@ -68,9 +70,12 @@ async function compare(args: Arguments, directory: string): Promise<Result[]> {
       directory,
     };
     for await (const contender of start(names, course, args.against)) contenders.push(contender);
+    const meter = new UsageMeter(() => sshd.connectionPids());
+    const watched = contenders.map((contender) => meter.watch(contender));
     for (const figure of figures) {
-      const rounds = await measureRounds(figure, contenders, args.rounds, progress);
-      results.push(...resultsOf(figure, rounds, OURS));
+      const rounds = await measureRounds(figure, watched, args.rounds, progress);
+      const usage = meter.usageOf(figure.name);
+      results.push(...resultsOf(figure, rounds, OURS).map((result) => ({ ...result, usage })));
     }
   } finally {
     // Streams of a figure that failed would be waited for, so their endpoints go first.
@@ -119,6 +124,7 @@ async function main(): Promise<void> {
     const fleet = await measureFleets(args, directory);
     progress('');
     console.log(reportOf(machine, args.rounds, results));
+    for (const line of summaryOf(results)) console.log(line);
     console.log(fleetReportOf(fleet));
     const { rounds } = args;
     const all = { machine, rounds, results, fleet };

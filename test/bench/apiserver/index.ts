@@ -1,5 +1,6 @@
 import { startSshd } from '../../support/own-sshd.js';
 import { buildLibrary } from '../build-library.js';
+import { outcomeOf } from '../figure.js';
 import { resultsOf, type Result } from '../results.js';
 import { measureRounds } from '../rounds.js';
 import { CalledProcess } from './calls.js';
@@ -51,7 +52,7 @@ export async function measureApiserver(surroundings: ApiserverSurroundings): Pro
       const measured = taking.map((way) => ({
         name: way.name,
         warmUp: () => figure.warmUp(way),
-        measure: () => figure.measure(way),
+        measure: async () => outcomeOf(await figure.measure(way)).values,
       }));
       results.push(...resultsOf(figure, await measureRounds(figure, measured, rounds, progress), PROXY));
     }

@@ -53,14 +53,14 @@ export async function measureCounts(library: string): Promise<Count[]> {
   const node = await startSshNode();
   const slowNode = await startSshNode({ ident: NAGLE });
   const endpoints = await startEndpoints();
-  const { host, ports } = endpoints;
+  const { host, ports, certificateAuthority } = endpoints;
   const course: Course = ({ ssh, clientKey, hostKey }, port) => ({
     library,
     port,
     username: ssh.username,
     privateKey: clientKey.privateKey,
     knownHosts: knownHostsText('127.0.0.1', port, [hostKey.publicKey]),
-    endpoints: { host, ports },
+    endpoints: { host, ports, certificateAuthority },
   });
   try {
     return [

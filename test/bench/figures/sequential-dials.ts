@@ -16,6 +16,6 @@ export const sequentialDials: Figure = {
   async measure(contender) {
     const times: number[] = [];
     for (let dial = 0; dial < DIALS; dial += 1) times.push(await timeDial(contender));
-    return [quantile(times, 0.5), quantile(times, 0.99)];
+    return { values: [quantile(times, 0.5), quantile(times, 0.99)], timesMs: times };
   },
 };
