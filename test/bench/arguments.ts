@@ -9,6 +9,8 @@ export interface Arguments {
   readonly rounds: number;
   /** File for the results as JSON. */
   readonly json: string | undefined;
+  /** Directory for pictures. */
+  readonly plot: string | undefined;
   /** Another tree of this library, to be measured beside this one. */
   readonly against: string | undefined;
   readonly help: boolean;
@@ -20,6 +22,7 @@ export const USAGE = `npm run bench -- [figure …] [options]
   --contender NAME   only this contender; may be repeated
   --against DIR      measure the library in another tree as well, to compare a change
   --json FILE        write the results, with every round, to a file
+  --plot DIR         draw the results into a directory, as SVG
 `;
 
 /** @throws Error that says what is wrong */
@@ -32,6 +35,7 @@ export function parseArguments(args: readonly string[], figureNames: readonly st
       contender: { type: 'string', multiple: true, default: [] },
       against: { type: 'string' },
       json: { type: 'string' },
+      plot: { type: 'string' },
       help: { type: 'boolean', short: 'h', default: false },
     },
   });
@@ -46,6 +50,7 @@ export function parseArguments(args: readonly string[], figureNames: readonly st
     contenders: values.contender,
     rounds,
     json: values.json === undefined ? undefined : resolve(values.json),
+    plot: values.plot === undefined ? undefined : resolve(values.plot),
     against: values.against === undefined ? undefined : resolve(values.against),
     help: values.help,
   };

@@ -14,6 +14,7 @@ import { FLEET, measureFleet } from './fleet/index.js';
 import { fleetReportOf } from './fleet/report.js';
 import type { Section } from './fleet/section.js';
 import { describeMachine } from './machine.js';
+import { plot } from './plot.js';
 import { reportOf } from './report.js';
 import { resultsOf, type Result } from './results.js';
 import { measureRounds } from './rounds.js';
@@ -129,6 +130,7 @@ async function main(): Promise<void> {
     const { rounds } = args;
     const all = { machine, rounds, results, fleet };
     if (args.json !== undefined) await writeFile(args.json, `${JSON.stringify(all, undefined, 2)}\n`);
+    if (args.plot !== undefined) await plot(args.plot, results);
   } finally {
     await rm(directory, { recursive: true, force: true });
   }
