@@ -247,7 +247,7 @@ async function countHeap(course: ClientCourse): Promise<Count[]> {
     const { allocated, kept } = await client.call('dialHeap', HEAP);
     const idle = await client.call('idleHeap', IDLE_STREAMS);
     return [
-      { name: 'dial: heap bytes allocated', value: Math.round(allocated), perNode: true, share: 0.02 },
+      { name: 'dial: heap bytes allocated', value: Math.round(allocated), perNode: true, share: 0.05 },
       { name: 'dial: heap bytes kept', value: Math.round(kept), perNode: true, slack: KEPT_SLACK },
       { name: 'idle stream: heap bytes', value: Math.round(idle), perNode: true, share: 0.05 },
     ];
